@@ -1,0 +1,174 @@
+"""The command `ald`. The only module that prints; each command calls one library function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ald_core.cite import citations
+from ald_core.cycle import run_study
+from ald_core.display import Display, summary_table
+from ald_core.errors import AldError
+from ald_core.inspection import Plan, StudyStatus, plan, read_status
+from ald_core.options import OptionInfo, describe
+from ald_core.registry import Registry, role_named
+from ald_core.roles import ROLES, Capability
+from ald_core.runfile import NAME, read_run_file
+from ald_core.study import open_study
+from ald_core.summary import summarise
+
+app = typer.Typer(
+    help="Make ChIMES interatomic potentials by active learning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+errors = Console(stderr=True, highlight=False)
+
+StudyPath = Annotated[Path, typer.Argument(help=f"study folder (with {NAME}) or run file")]
+
+
+def run_file_of(path: Path) -> Path:
+    """The run file for what a user typed."""
+    return path / NAME if path.is_dir() else path
+
+
+@app.command()
+def run(
+    study: StudyPath = Path(),
+    cycles: Annotated[int | None, typer.Option(help="instead of study.cycles", min=0)] = None,
+    fit_only: Annotated[bool, typer.Option(help="fit the starting set, then stop")] = False,
+) -> None:
+    """Run a study, or go on with it where it stopped."""
+    registry = Registry()
+    runfile = read_run_file(run_file_of(study), registry, fit_only=fit_only)
+    n = runfile.study.cycles if cycles is None else cycles
+    with Display(console) as display, open_study(runfile, registry, display) as opened:
+        records = run_study(opened, n, fit_only=fit_only)
+    summary = summarise(records)
+    console.print(summary_table(summary))
+    for remark in summary.remarks:
+        console.print(remark, soft_wrap=True)
+    console.print(f"model: {runfile.folder / records[-1].model}", soft_wrap=True)
+    console.print(
+        f"look at {runfile.folder}: ALC-*/GEN_FF/compare.txt, training_set.extxyz", soft_wrap=True
+    )
+
+
+@app.command()
+def check(
+    study: StudyPath = Path(),
+    fit_only: Annotated[bool, typer.Option(help="as `ald run --fit-only` would")] = False,
+) -> None:
+    """Read everything, say all that is wrong and what would happen; touch nothing."""
+    _show_plan(plan(run_file_of(study), Registry(), fit_only=fit_only))
+
+
+@app.command()
+def status(study: StudyPath = Path()) -> None:
+    """Show cycles, steps, jobs and labels; also from another terminal while it runs."""
+    _show_status(read_status(run_file_of(study)))
+
+
+@app.command()
+def plugins(
+    role: Annotated[str | None, typer.Argument(help="only this role")] = None,
+    name: Annotated[str | None, typer.Argument(help="only this capability")] = None,
+) -> None:
+    """Show what is installed, from where, and its options; BROKEN ones with the reason."""
+    registry = Registry()
+    if role is None:
+        _show_capabilities(registry, ROLES)
+    elif name is None:
+        _show_capabilities(registry, (role_named(role),))
+    else:
+        capability = registry.find(role_named(role), name)
+        console.print(f"{capability.role} {name}: {(capability.__doc__ or '').splitlines()[0]}")
+        console.print(_options_table(describe(capability)))
+
+
+@app.command()
+def cite(study: StudyPath = Path()) -> None:
+    """Show what to cite for the strategy that a study uses."""
+    for reference in citations(read_run_file(run_file_of(study), Registry(), fit_only=True)):
+        console.print(reference, soft_wrap=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"ald {version('ald-core')}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    """Make ChIMES interatomic potentials by active learning."""
+
+
+def main() -> None:
+    """Entry point: exit status 0 done, 2 put it right, 3 run again, 4 look first, 1 bug."""
+    for extra in Registry().commands() if _wants_plugin_command(sys.argv) else ():
+        app.add_typer(extra)
+    try:
+        app()
+    except AldError as error:
+        errors.print(f"ald: {error}", soft_wrap=True, markup=False)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        errors.print("ald: stopped; run `ald run` again to go on")
+        sys.exit(3)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(3)
+
+
+def _wants_plugin_command(argv: list[str]) -> bool:
+    """Whether the plugins' sub-commands are needed: not for the core's own, which load plugins themselves."""
+    return len(argv) < 2 or argv[1] not in {
+        command.callback.__name__ for command in app.registered_commands if command.callback
+    }
+
+
+def _show_plan(found: Plan) -> None:
+    for line in found.lines:
+        console.print(line, soft_wrap=True)
+    for warning in found.warnings:
+        console.print(f"warning: {warning}", soft_wrap=True)
+
+
+def _show_status(found: StudyStatus) -> None:
+    if found.summary.rows:
+        console.print(summary_table(found.summary))
+    for line in found.lines:
+        console.print(line, soft_wrap=True)
+
+
+def _show_capabilities(registry: Registry, roles: tuple[type[Capability], ...]) -> None:
+    table = Table("role", "name", "from", "what it does")
+    for role in roles:
+        for offer in registry.of_role(role):
+            summary = (offer.capability.__doc__ or "").strip().splitlines()[0]
+            table.add_row(role.role, offer.capability.name, offer.source, summary)
+    for broken in registry.broken:
+        table.add_row("BROKEN", broken.entry_point, broken.source, broken.reason)
+    console.print(table)
+
+
+def _options_table(infos: list[OptionInfo]) -> Table:
+    table = Table("option", "type", "default", "meaning")
+    for info in infos:
+        default = "required" if info.required else repr(info.default)
+        table.add_row(info.name, info.type, default, info.help)
+    return table

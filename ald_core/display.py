@@ -1,0 +1,97 @@
+"""Shows events while a run goes on: a live line in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ald_core.events import Event, Note, StepFinished, StepStarted, TasksChanged
+from ald_core.summary import COLUMNS, Summary
+
+
+class Display:
+    """A listener that writes to a console."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._failed = 0
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case StepStarted(cycle, step, tasks):
+                self._failed = 0
+                if self._console.is_terminal:
+                    self._live.update(Text(f"cycle {cycle}  {step}  {_count(tasks)}"))
+                else:
+                    self._print(f"cycle {cycle}: {step}: {_count(tasks)}")
+            case TasksChanged():
+                self._progress(event)
+            case StepFinished(cycle, step, remark):
+                self._live.update(Text(""))
+                self._print(f"cycle {cycle}: {step} done{': ' if remark else ''}{remark}")
+            case Note(text, level):
+                self._print(f"{'warning: ' if level == 'warning' else ''}{text}")
+
+    def _progress(self, event: TasksChanged) -> None:
+        left = "" if event.seconds_left is None else f"  about {_duration(event.seconds_left)} left"
+        total = event.waiting + event.running + event.done + event.failed
+        if self._console.is_terminal:
+            failed = f"  {event.failed} failed" if event.failed else ""
+            self._live.update(
+                Text(
+                    f"cycle {event.cycle}  {event.step}  {event.running} running  "
+                    f"{event.done}/{total} done{failed}{left}"
+                )
+            )
+        elif event.failed > self._failed:
+            self._failed = event.failed
+            self._print(f"cycle {event.cycle}: {event.step}: {event.failed} of {total} failed")
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+
+def summary_table(summary: Summary) -> Table:
+    """The summary, drawn."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in summary.rows:
+        table.add_row(*row)
+    return table
+
+
+def _count(tasks: int) -> str:
+    return "1 task" if tasks == 1 else f"{tasks} tasks"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )

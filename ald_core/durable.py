@@ -1,0 +1,163 @@
+"""The five durable operations: append, publish a file, publish a folder, claim, discard.
+
+After an operation returns, its effect survives a power cut; before that, nobody sees a part of it. Nothing else in the
+core calls fsync or rename. A disk that fails (full, unreadable, gone) gives `Stopped`: the process ends, and since
+nothing was half believed, the next one goes on. A failed fsync is never repeated: the kernel may have dropped pages.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from ald_core.errors import Stopped
+
+_NEW = ".ald-new"
+_OLD = ".ald-old"
+
+
+def append(stream: FileIO, data: bytes) -> None:
+    """Append `data` to an unbuffered file opened for appending, in one write."""
+    with _stop_on_error(Path(os.fsdecode(stream.name))):
+        _write_whole(stream.fileno(), data)
+
+
+def publish_file(path: Path, data: bytes) -> None:
+    """Write `path`, replacing what was there; readers see the old or the new bytes, never a mixture."""
+    with _stop_on_error(path):
+        make_folder(path.parent)
+        new = _beside(path, _NEW)
+        _write_new(new, data)
+        new.rename(path)
+        _sync_folder(path.parent)
+
+
+def stage(target: Path) -> Path:
+    """An empty folder beside `target`, to be filled and given to `publish_folder`."""
+    with _stop_on_error(target):
+        make_folder(target.parent)
+        staged = _beside(target, _NEW)
+        staged.mkdir()
+        return staged
+
+
+def publish_folder(staged: Path, target: Path) -> None:
+    """Make a folder from `stage` and all in it durable, and give it its name, which must be free."""
+    with _stop_on_error(target):
+        _sync_tree(staged)
+        staged.rename(target)
+        _sync_folder(target.parent)
+
+
+def claim(path: Path, content: bytes) -> bool:
+    """Create `path` with `content` if it does not exist; True for exactly one of any number of claimants.
+
+    A private file is linked to `path`, and its number of links is the answer: over NFS the reply to link can be lost.
+    """
+    with _stop_on_error(path):
+        private = _beside(path, _NEW)
+        _write_new(private, content)
+        try:
+            os.link(private, path)
+        except OSError:
+            if private.stat().st_nlink != 2 and not path.exists():
+                raise
+        won = private.stat().st_nlink == 2
+        private.unlink()
+        _sync_folder(path.parent)
+        return won
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder; it leaves its name at once, before its contents go. Nothing there is no error."""
+    with _stop_on_error(path):
+        old = _beside(path, _OLD)
+        try:
+            path.rename(old)
+        except FileNotFoundError:
+            return
+        _sync_folder(path.parent)
+        _remove(old)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what operations that were killed have left in `folder`."""
+    with _stop_on_error(folder):
+        if folder.is_dir():
+            for entry in sorted(folder.iterdir()):
+                if entry.name.startswith(".") and entry.name.endswith((_NEW, _OLD)):
+                    _remove(entry)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents, durably, where they are missing."""
+    with _stop_on_error(folder):
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for new in reversed(missing):
+            new.mkdir(exist_ok=True)
+            _sync_folder(new.parent)
+
+
+@contextmanager
+def _stop_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Stopped(f"{path}: {reason}; put this right and run again, nothing is lost") from error
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """A name that no other process uses, in the same folder (rename and link need one file system)."""
+    return path.with_name(f".{path.name[:120]}.{os.getpid()}-{secrets.token_hex(6)}{suffix}")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        _write_whole(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data) if data else 0
+    if written != len(data):
+        raise OSError(f"only {written} of {len(data)} bytes could be written")
+    os.fsync(descriptor)
+
+
+def _sync_path(path: Path, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    _sync_path(folder, os.O_DIRECTORY)
+
+
+def _sync_tree(top: Path) -> None:
+    for folder, _, files in os.walk(top, topdown=False):
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.is_file() and not path.is_symlink():
+                _sync_path(path)
+        _sync_folder(Path(folder))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""What can go wrong, as exceptions.
+
+AldError                      anything that ald reports in one sentence
+├── InputError                the user can put it right               exit status 2
+│   └── PluginError           a plugin is missing, broken or ambiguous
+├── Stopped                   stopped safely, run again               exit status 3
+├── FuseBlown                 something looks wrong, look first       exit status 4
+└── SchedulerError            what a scheduler tells `jobs.py`
+    ├── SubmitRefused         the job was not accepted
+    ├── SubmitUncertain       it cannot be told whether it was accepted
+    └── SchedulerUnavailable  the query failed; nothing is known
+
+Everything else is a bug and leaves a traceback (exit status 1).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class AldError(Exception):
+    """Base of everything that ald reports in one sentence."""
+
+    exit_status = 1
+
+
+class InputError(AldError):
+    """A mistake in what the user gave; the message names place, value and cure."""
+
+    exit_status = 2
+
+    def __init__(self, message: str, *, path: Path | str | None = None, line: int | None = None):
+        self.reason = message
+        self.path = path
+        self.line = line
+        place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
+        super().__init__(place + message)
+
+
+class InputErrors(InputError):
+    """Several mistakes found in one reading, reported together."""
+
+    def __init__(self, problems: Sequence[str], *, path: Path | str | None = None):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems), path=None)
+        self.path = path
+
+
+class PluginError(InputError):
+    """A capability that cannot be used: not installed, misspelt, broken, ambiguous."""
+
+
+class Stopped(AldError):
+    """The run stopped safely; the next `ald run` goes on."""
+
+    exit_status = 3
+
+
+class FuseBlown(AldError):
+    """A limit was passed that a person has to look at before the run goes on."""
+
+    exit_status = 4
+
+
+class SchedulerError(AldError):
+    """What a scheduler tells about a submission or a query."""
+
+
+class SubmitRefused(SchedulerError):
+    """The scheduler said no. `retry_later`: it may say yes when there is room."""
+
+    def __init__(self, reason: str, *, retry_later: bool = False):
+        self.retry_later = retry_later
+        super().__init__(reason)
+
+
+class SubmitUncertain(SchedulerError):
+    """The answer was lost; the job may or may not exist."""
+
+
+class SchedulerUnavailable(SchedulerError):
+    """The query failed, which says nothing about the jobs."""

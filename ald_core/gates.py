@@ -1,0 +1,34 @@
+"""Gates that every label passes before it is believed; a program's exit status is never enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ald_core.runfile import QualityOptions
+from ald_core.types import Failure, Frame, Labels
+
+
+def pass_gates(labels: Labels, frame: Frame, quality: QualityOptions) -> Labels | Failure:
+    """The labels, or why they are not believed."""
+    n = len(frame.atoms)
+    if labels.energy is None or labels.forces is None:
+        return Failure("energy or forces are missing")
+    if labels.forces.shape != (n, 3):
+        return Failure(f"forces have shape {labels.forces.shape} for {n} atoms")
+    if labels.stress is not None and labels.stress.shape != (6,):
+        return Failure(f"the stress has shape {labels.stress.shape}, not (6,)")
+    for name, value in (
+        ("energy", labels.energy),
+        ("forces", labels.forces),
+        ("stress", labels.stress),
+    ):
+        if value is not None and not np.all(np.isfinite(value)):
+            return Failure(f"the {name} is not finite")
+    if labels.energy > 0 and not quality.positive_energy:
+        return Failure(f"the total energy {labels.energy:g} eV is positive")
+    largest = float(np.abs(labels.forces).max(initial=0.0))
+    if largest > quality.max_force:
+        return Failure(
+            f"a force component of {largest:.4g} eV/Å exceeds quality.max_force = {quality.max_force:g}"
+        )
+    return labels

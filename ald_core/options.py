@@ -1,0 +1,238 @@
+"""Options, declared once: `option()` on an attrs field serves checking, building, help and identity.
+
+A capability (or a section of the run file) is an attrs class whose fields are all options. `build` makes one from a
+table of the run file and collects every problem; `describe` lists its options; `identity` digests those that results
+depend on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import attrs
+
+from ald_core.digests import digest, file_digest
+
+C = TypeVar("C")
+_META = "ald.option"
+
+
+@attrs.frozen
+class OptionInfo:
+    """What is known about one option."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    help: str
+    legacy: str | None
+    identity: bool
+
+
+def option(
+    default: Any = attrs.NOTHING,
+    *,
+    help: str,  # noqa: A002
+    converter: Callable[[Any], Any] | None = None,
+    validator: Any = None,
+    legacy: str | None = None,
+    identity: bool = True,
+    factory: Callable[[], Any] | None = None,
+) -> Any:
+    """Declare an option: an attrs field with help text.
+
+    `converter` replaces the check against the annotation. `legacy` names the option's spelling in old studies. With
+    `identity=False` the option is operational: changing it changes no result (commands, cores, time limits).
+    """
+    if not help.strip():
+        raise ValueError("an option needs a help text")
+    return attrs.field(
+        default=default,
+        factory=factory,
+        converter=converter,
+        validator=validator,
+        kw_only=True,
+        metadata={_META: {"help": help, "legacy": legacy, "identity": identity}},
+    )
+
+
+def describe(cls: type) -> list[OptionInfo]:
+    """The options of a class, in order of declaration; TypeError for a field that is none."""
+    infos = []
+    for field in _fields(cls):
+        meta = field.metadata.get(_META)
+        if meta is None:
+            raise TypeError(f"{cls.__name__}.{field.name} is not declared with option()")
+        default: Any = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        infos.append(
+            OptionInfo(
+                field.name,
+                _type_name(field.type),
+                None if default is attrs.NOTHING else default,
+                default is attrs.NOTHING,
+                meta["help"],
+                meta["legacy"],
+                meta["identity"],
+            )
+        )
+    return infos
+
+
+def build(
+    cls: type[C], table: Mapping[str, Any], where: str, base: Path, skip: Iterable[str] = ()
+) -> tuple[C | None, list[str]]:
+    """Make an instance from a table; on any problem return None and all of them, one sentence each.
+
+    `where` prefixes the messages (`labelers.bulk`), relative paths start at `base`, keys in `skip` are not options.
+    """
+    fields = {f.name: f for f in _fields(cls)}
+    problems = []
+    values: dict[str, Any] = {}
+    for key, raw in table.items():
+        if key in skip:
+            continue
+        if key not in fields:
+            problems.append(f"{where}.{key}: no such option{did_you_mean(key, fields)}")
+            continue
+        field = fields[key]
+        try:
+            value = _structure(raw, field, base)
+            if field.validator is not None:
+                field.validator(None, field, value)
+        except (ValueError, TypeError) as error:
+            problems.append(f"{where}.{key}: {_first_line(error)}")
+        else:
+            values[key] = value
+    problems += [
+        f"{where}.{name}: is required ({field.metadata[_META]['help']})"
+        for name, field in fields.items()
+        if name not in table and field.default is attrs.NOTHING
+    ]
+    if problems:
+        return None, problems
+    try:
+        return cls(**values), []
+    except (ValueError, TypeError) as error:
+        return None, [f"{where}: {_first_line(error)}"]
+
+
+def identity(capability: object) -> str:
+    """Digest of the options that results depend on; files count by their content, not by their path."""
+    parts: list[object] = [f"{type(capability).__module__}.{type(capability).__qualname__}"]
+    for field in _fields(type(capability)):
+        meta = field.metadata.get(_META, {})
+        if meta.get("identity", True):
+            parts += [field.name, _plain(getattr(capability, field.name))]
+    return digest(*parts)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` when something known is close, else `; known: …`."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f" (known: {', '.join(known)})" if known else ""
+
+
+def _plain(value: Any) -> object:
+    """The value with paths replaced by digests and mappings ordered, fit for `repr`."""
+    if isinstance(value, Path):
+        return file_digest(value) if value.is_file() else value.name
+    if isinstance(value, Mapping):
+        return [(k, _plain(value[k])) for k in sorted(value)]
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if attrs.has(type(value)):
+        return identity(value)
+    return value
+
+
+def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
+    if not attrs.has(cls):
+        raise TypeError(f"{cls} is not an attrs class")
+    attrs.resolve_types(cls)
+    return tuple(f for f in attrs.fields(cls) if f.init)
+
+
+def _structure(raw: Any, field: attrs.Attribute[Any], base: Path) -> Any:
+    converter: Any = field.converter
+    if converter is not None:
+        return converter(raw)
+    return _fit(raw, field.type, base)
+
+
+def _fit(raw: Any, kind: Any, base: Path) -> Any:  # noqa: PLR0911
+    """The value `raw` as type `kind`, or a TypeError in words."""
+    origin, args = get_origin(kind), get_args(kind)
+    if kind is Any or kind is None:
+        return raw
+    if origin in (Union, types.UnionType):
+        choices = [a for a in args if a is not type(None)]
+        return _fit(raw, choices[0], base)
+    if origin is Literal:
+        if raw not in args:
+            hint = did_you_mean(raw, args) if isinstance(raw, str) else f" (known: {args})"
+            raise TypeError(f"{raw!r} is not possible{hint}")
+        return raw
+    if origin in (tuple, list, Sequence):
+        if isinstance(raw, str) or not isinstance(raw, (list, tuple)):
+            raise TypeError(f"a list is needed, not {raw!r}")
+        return tuple(_fit(item, args[0], base) for item in raw)
+    if origin in (dict, Mapping):
+        if not isinstance(raw, Mapping):
+            raise TypeError(f"a table is needed, not {raw!r}")
+        return dict(raw)
+    if kind is Path:
+        if not isinstance(raw, str):
+            raise TypeError(f"a path is needed, not {raw!r}")
+        path = base / Path(raw).expanduser()
+        if not path.exists():
+            raise TypeError(f"there is no file {path}")
+        return path
+    return _fit_scalar(raw, kind)
+
+
+def _fit_scalar(raw: Any, kind: type) -> Any:
+    if kind is bool or isinstance(raw, bool):
+        if kind is bool and isinstance(raw, bool):
+            return raw
+    elif kind in (int, float) and isinstance(raw, (int, float, str)):
+        try:
+            number = float(raw)
+        except ValueError:
+            number = float("nan")
+        if kind is float and number == number and abs(number) != float("inf"):  # noqa: PLR0124
+            return number
+        if kind is int and number == int(number if number == number else 0.5):  # noqa: PLR0124
+            return int(number)
+    elif isinstance(raw, kind):
+        return raw
+    raise TypeError(f"{_type_name(kind)} is needed, not {raw!r}")
+
+
+def _type_name(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    if kind in names:
+        return names[kind]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _type_name(next(a for a in args if a is not type(None)))
+    if origin is Literal:
+        return " | ".join(str(a) for a in args)
+    if origin in (tuple, list, Sequence):
+        return f"list of {_type_name(args[0])}"
+    if origin in (dict, Mapping):
+        return "table"
+    return {"Path": "path"}.get(getattr(kind, "__name__", ""), getattr(kind, "__name__", str(kind)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error.args[0] if error.args else error).splitlines()[0]

@@ -1,0 +1,177 @@
+"""The roles a plugin can fill: abstract classes, one per kind of help that the cycle asks for.
+
+A capability is one attrs class: its fields (declared with `ald_core.options.option`) are the settings, its methods the
+work, `name` is what users type. The constructor only checks. Nothing is remembered on `self` between calls, so that a
+restart loses nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+import numpy as np
+
+from ald_core.types import (
+    Candidate,
+    Case,
+    Failure,
+    Frame,
+    Job,
+    JobSpec,
+    JobStatus,
+    Labels,
+    Model,
+    Pick,
+    RunJobs,
+    TrainingSet,
+    Trajectory,
+    Weights,
+)
+
+
+class Capability(ABC):
+    """What all roles share."""
+
+    role: ClassVar[str]
+    """How the role is called in messages and in `ald plugins`."""
+    name: ClassVar[str]
+    """What users type after `use =`."""
+    cites: ClassVar[tuple[str, ...]] = ()
+    """References that a paper should cite when it used this capability."""
+
+    def check(self, elements: Sequence[str]) -> list[str]:
+        """Problems that can be known before any job runs, one sentence each: missing programs, files, elements."""
+        del elements
+        return []
+
+
+class Scheduler(Capability):
+    """Runs job scripts somewhere, and knows which are still alive. It knows no physics."""
+
+    role: ClassVar[str] = "scheduler"
+    patience: ClassVar[float] = 300.0
+    """Seconds for which a submitted job may be invisible before it counts as lost; 0 if `find` cannot be late."""
+
+    @abstractmethod
+    def submit(self, job: Job) -> str:
+        """Submit the script of `job` under its name; return the scheduler's id.
+
+        Raises `SubmitRefused` only for an explicit no; `SubmitUncertain` when the answer is unknown.
+        """
+
+    @abstractmethod
+    def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+        """All jobs whose name starts with `prefix`, by name, from one query.
+
+        A job that is not in the answer is gone. Raises `SchedulerUnavailable` if the query failed.
+        """
+
+    @abstractmethod
+    def cancel(self, ids: Sequence[str]) -> None:
+        """Ask the scheduler to end these jobs; unknown ids are ignored."""
+
+
+class MDEngine(Capability):
+    """Runs molecular dynamics with a model."""
+
+    role: ClassVar[str] = "md engine"
+    reads: ClassVar[tuple[str, ...]]
+    """Model formats it understands."""
+
+    @abstractmethod
+    def prepare(self, model: Model, case: Case, seed: int, workdir: Path) -> JobSpec:
+        """Write the inputs of one run into `workdir` and say what to run."""
+
+    @abstractmethod
+    def collect(self, case: Case, cycle: int, workdir: Path) -> Trajectory | Failure:
+        """Read what the run left in `workdir`; an unstable run is a `Trajectory` with `stable=False`."""
+
+    def check_case(self, case: Case, elements: Sequence[str]) -> list[str]:
+        """Problems with a case that can be known before any job runs, one sentence each."""
+        del case, elements
+        return []
+
+    def views(self) -> tuple[str, ...]:
+        """Files of the job folder that users find in `CASE-*`; patterns as in `Path.glob`."""
+        return ("*",)
+
+
+class Labeler(Capability):
+    """Puts energies, forces and stresses on frames with a reference method."""
+
+    role: ClassVar[str] = "labeler"
+    properties: ClassVar[frozenset[str]] = frozenset({"energy", "forces", "stress"})
+    """Which of energy, forces, stress it gives."""
+
+    @abstractmethod
+    def prepare(self, frame: Frame, workdir: Path, rung: int) -> JobSpec:
+        """Write the inputs of one calculation.
+
+        `rung` counts numerical failures so far: it may choose another path to the same answer (another mixer), never
+        another question.
+        """
+
+    @abstractmethod
+    def collect(self, frame: Frame, workdir: Path) -> Labels | Failure:
+        """Read the outputs, in the atom order of `frame`. Anything unclear is a `Failure`, never a number."""
+
+
+@attrs.frozen(eq=False)
+class SelectionContext:
+    """What a selector may know. New fields may come; none will go."""
+
+    cycle: int
+    training: TrainingSet
+    model: Model
+    rng: np.random.Generator
+    """Seeded from the study's seed and the cycle"""
+    predict: Callable[[Sequence[Frame]], list[Labels]]
+    """Energies, forces and stresses of the current model"""
+
+
+class Selector(Capability):
+    """Chooses the frames worth labelling."""
+
+    role: ClassVar[str] = "selector"
+
+    @abstractmethod
+    def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> list[Pick]:
+        """Choose among the candidates of all cases, ordered by case and time. Equal seeds, equal picks."""
+
+
+class Weighting(Capability):
+    """Weights the equations of a fit; several weightings are multiplied."""
+
+    role: ClassVar[str] = "weighting"
+
+    @abstractmethod
+    def weights(self, training: TrainingSet, cycle: int) -> Weights:
+        """Weights for `training.fitted` in the fit of `cycle`."""
+
+
+class Fitter(Capability):
+    """Turns labelled frames into a model."""
+
+    role: ClassVar[str] = "fitter"
+    writes: ClassVar[str]
+    """Format of its models."""
+
+    @abstractmethod
+    def fit(
+        self, training: TrainingSet, weights: Weights, workdir: Path, run_jobs: RunJobs
+    ) -> Model:
+        """Fit `training.fitted` and leave the files that users want in `workdir`, which becomes `GEN_FF`.
+
+        Heavy work goes through `run_jobs`; called again after a crash, that returns finished work without redoing it.
+        """
+
+    @abstractmethod
+    def predict(self, model: Model, frames: Sequence[Frame], run_jobs: RunJobs) -> list[Labels]:
+        """What `model` says about `frames`, with whatever the model would do in MD but without any penalty."""
+
+
+ROLES: tuple[type[Capability], ...] = (Scheduler, MDEngine, Labeler, Selector, Weighting, Fitter)

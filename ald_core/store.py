@@ -1,0 +1,261 @@
+"""A study on disk: training sets, cycle records, and the folders and files that users read.
+
+`.ald/training/N.jsonl` is immutable: all labelled frames after cycle N (0: the starting set), one per line, numbers
+exact. What users read (`GEN_FF`, `CASE-*`, `training_set.extxyz`) is derived from it and from accepted jobs, and is
+published whole.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import attrs
+import cattrs
+import numpy as np
+from ase import Atoms
+
+from ald_core.durable import discard, make_folder, publish_file, publish_folder, stage
+from ald_core.errors import InputError
+from ald_core.types import Frame, LabeledFrame, Labels, Origin, TrainingSet
+
+
+@attrs.frozen
+class ForceError:
+    """Root mean square error of force components, eV/Å, over some frames."""
+
+    rmse: float
+    frames: int
+
+
+@attrs.frozen
+class MDRecord:
+    """One MD run in a cycle."""
+
+    case: str
+    steps: int
+    planned: int
+    stable: bool
+    reason: str
+    drift: float | None
+    """eV/atom"""
+    counts: tuple[int, int, int]
+
+
+@attrs.frozen
+class CycleRecord:
+    """What is known of a finished cycle; the last one has a model and MD, but no new labels."""
+
+    cycle: int
+    model: str
+    """Path of the parameter file, from the study folder"""
+    model_format: str
+    added: int = 0
+    added_held_out: int = 0
+    quarantined: tuple[tuple[str, str], ...] = ()
+    """Frame id and reason"""
+    fitted: ForceError | None = None
+    held_out: ForceError | None = None
+    """Over the held-out frames that were known in this cycle"""
+    md: tuple[MDRecord, ...] = ()
+    curve: tuple[tuple[int, float], ...] = ()
+    """After the final fit: force error (eV/Å) of each earlier cycle's model on the held-out frames of this one"""
+    report: Mapping[str, Any] = attrs.field(factory=dict)
+    seconds: Mapping[str, float] = attrs.field(factory=dict)
+    """Wall time of each step in the process that finished the cycle"""
+
+
+_converter = cattrs.Converter()
+_converter.register_structure_hook(Any, lambda value, _: value)
+
+
+def record_to_json(record: CycleRecord) -> dict[str, Any]:
+    """Plain values for the journal."""
+    plain: dict[str, Any] = _converter.unstructure(record)
+    return plain
+
+
+def record_from_json(values: Mapping[str, Any]) -> CycleRecord:
+    """The record again."""
+    return _converter.structure(values, CycleRecord)
+
+
+class Store:
+    """Reads and publishes what a study keeps."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    # ------------------------------------------------------------ training sets
+
+    def training_path(self, cycle: int) -> Path:
+        """File of the training set after `cycle`."""
+        return self.folder / ".ald" / "training" / f"{cycle}.jsonl"
+
+    def publish_training(self, cycle: int, training: TrainingSet) -> None:
+        """Write the training set after `cycle`, whole."""
+        lines = [json.dumps(_frame_to_json(f), separators=(",", ":")) for f in training.frames]
+        make_folder(self.training_path(cycle).parent)
+        publish_file(self.training_path(cycle), "".join(line + "\n" for line in lines).encode())
+
+    def training(self, cycle: int) -> TrainingSet:
+        """Read it back, exactly."""
+        path = self.training_path(cycle)
+        frames = []
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            try:
+                frames.append(_frame_from_json(json.loads(line)))
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(
+                    f"is damaged ({error}); restore it from a backup", path=path, line=number
+                ) from error
+        return TrainingSet(tuple(frames))
+
+    # ------------------------------------------------------------ what users read
+
+    def cycle_folder(self, cycle: int) -> Path:
+        """`ALC-n`"""
+        return self.folder / f"ALC-{cycle}"
+
+    @contextmanager
+    def building(self, cycle: int, name: str) -> Iterator[Path]:
+        """A folder to fill, which becomes `ALC-n/name` at the end, replacing an older one whole."""
+        target = self.cycle_folder(cycle) / name
+        make_folder(target.parent)
+        new = stage(target)
+        yield new
+        discard(target)
+        publish_folder(new, target)
+
+    def show_files(self, cycle: int, name: str, source: Path, patterns: Sequence[str]) -> None:
+        """Make files of a finished job visible as `ALC-n/name`, as links where the file system has them."""
+        with self.building(cycle, name) as folder:
+            for path in sorted({p for pattern in patterns for p in source.glob(pattern)}):
+                if path.is_file():
+                    link_or_copy(path, folder / path.name)
+
+    def show_labels(self, cycle: int, name: str, frames: Sequence[LabeledFrame]) -> None:
+        """Labels as extended XYZ in `ALC-n/name/labels.extxyz`."""
+        with self.building(cycle, name) as folder:
+            (folder / "labels.extxyz").write_text(extxyz(frames))
+
+    def show_training(self, training: TrainingSet) -> None:
+        """`training_set.extxyz`: every labelled frame with its provenance."""
+        publish_file(self.folder / "training_set.extxyz", extxyz(training.frames).encode())
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A hard link, or a copy where links are impossible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def extxyz(frames: Iterable[LabeledFrame]) -> str:
+    """Extended XYZ with `ref_energy` (eV), `ref_forces` (eV/Å), `ref_stress` (eV/Å³, Voigt) and provenance."""
+    images = []
+    for labeled in frames:
+        frame, labels = labeled.frame, labeled.labels
+        atoms = frame.atoms.copy()
+        origin = frame.origin
+        atoms.info = {
+            "id": frame.id,
+            "cycle": origin.cycle,
+            "source": origin.source,
+            "step": origin.step,
+            "kind": frame.kind,
+            "contact_class": frame.contact_class,
+            "labeler": labeled.labeler,
+            "held_out": labeled.held_out,
+        }
+        if frame.temperature is not None:
+            atoms.info["temperature"] = frame.temperature
+        if labels.energy is not None:
+            atoms.info["ref_energy"] = labels.energy
+        if labels.stress is not None:
+            atoms.info["ref_stress"] = labels.stress
+        if labels.forces is not None:
+            atoms.arrays["ref_forces"] = labels.forces
+        images.append(atoms)
+    stream = io.StringIO()
+    if images:
+        ase.io.write(stream, images, format="extxyz")
+    return stream.getvalue()
+
+
+def frame_to_json(frame: Frame) -> dict[str, Any]:
+    """Plain values of a frame; floats survive exactly."""
+    atoms = frame.atoms
+    return {
+        "origin": attrs.asdict(frame.origin),
+        "temperature": frame.temperature,
+        "kind": frame.kind,
+        "contact_class": frame.contact_class,
+        "numbers": atoms.numbers.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell[:].tolist(),
+        "pbc": atoms.pbc.tolist(),
+    }
+
+
+def frame_from_json(values: Mapping[str, Any]) -> Frame:
+    """The frame again."""
+    atoms = Atoms(
+        numbers=values["numbers"],
+        positions=values["positions"],
+        cell=values["cell"],
+        pbc=values["pbc"],
+    )
+    return Frame(
+        atoms,
+        Origin(**values["origin"]),
+        values["temperature"],
+        values["kind"],
+        values["contact_class"],
+    )
+
+
+def labels_to_json(labels: Labels) -> dict[str, Any]:
+    """Plain values of labels; floats survive exactly."""
+    return {
+        "energy": labels.energy,
+        "forces": None if labels.forces is None else labels.forces.tolist(),
+        "stress": None if labels.stress is None else labels.stress.tolist(),
+    }
+
+
+def labels_from_json(values: Mapping[str, Any]) -> Labels:
+    """The labels again."""
+    return Labels(
+        values["energy"],
+        None if values["forces"] is None else np.array(values["forces"]),
+        None if values["stress"] is None else np.array(values["stress"]),
+    )
+
+
+def _frame_to_json(labeled: LabeledFrame) -> dict[str, Any]:
+    return {
+        "frame": frame_to_json(labeled.frame),
+        "labels": labels_to_json(labeled.labels),
+        "labeler": labeled.labeler,
+        "first_fit": labeled.first_fit,
+        "held_out": labeled.held_out,
+    }
+
+
+def _frame_from_json(values: Mapping[str, Any]) -> LabeledFrame:
+    return LabeledFrame(
+        frame_from_json(values["frame"]),
+        labels_from_json(values["labels"]),
+        values["labeler"],
+        values["first_fit"],
+        values["held_out"],
+    )

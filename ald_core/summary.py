@@ -1,0 +1,75 @@
+"""What a study has come to, as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ald_core.store import CycleRecord
+from ald_core.units import KCAL_PER_MOL
+
+COLUMNS = (
+    "cycle",
+    "frames\nadded",
+    "held\nout",
+    "RMSE fitted\nkcal/mol/Å",
+    "\neV/Å",
+    "RMSE held out\nkcal/mol/Å",
+    "\neV/Å",
+    "drift, kcal/\nmol/atom",
+    "contacts\nclear/near/inside",
+    "quaran-\ntined",
+)
+
+
+@attrs.frozen
+class Summary:
+    """One row per cycle, as text, and remarks below."""
+
+    rows: tuple[tuple[str, ...], ...]
+    remarks: tuple[str, ...]
+
+
+def summarise(records: Sequence[CycleRecord]) -> Summary:
+    """The table; held-out errors are those of all models on the same frames once the final fit has judged them."""
+    curve = dict(records[-1].curve) if records else {}
+    rows, remarks, seconds = [], [], []
+    for i, record in enumerate(records):
+        final = i == len(records) - 1 and record.added == 0
+        judged = curve.get(record.cycle, record.held_out.rmse if record.held_out else None)
+        rows.append(
+            (
+                "final" if final else str(record.cycle),
+                "" if final else str(record.added),
+                "" if final else str(record.added_held_out),
+                *_force(record.fitted.rmse if record.fitted else None),
+                *_force(judged),
+                "\n".join(_drift(run.drift) for run in record.md),
+                "\n".join("/".join(map(str, run.counts)) for run in record.md),
+                str(len(record.quarantined)),
+            )
+        )
+        times = ", ".join(f"{step} {seconds:.1f}" for step, seconds in record.seconds.items())
+        seconds.append(f"seconds in cycle {record.cycle}: {times}")
+        remarks += [
+            f"cycle {record.cycle}, case {run.case}: unstable at step {run.steps}: {run.reason}"
+            for run in record.md
+            if not run.stable
+        ]
+        remarks += [
+            f"cycle {record.cycle}: {frame} is quarantined: {why}"
+            for frame, why in record.quarantined
+        ]
+    if curve:
+        frames = records[-1].held_out.frames if records[-1].held_out else 0
+        remarks.append(f"all models are judged on the same held-out frames, {frames} in number")
+    return Summary(tuple(rows), (*seconds, *remarks))
+
+
+def _force(rmse: float | None) -> tuple[str, str]:
+    return ("", "") if rmse is None else (f"{rmse / KCAL_PER_MOL:.3f}", f"{rmse:.4f}")
+
+
+def _drift(drift: float | None) -> str:
+    return "" if drift is None else f"{drift / KCAL_PER_MOL:.3g}"

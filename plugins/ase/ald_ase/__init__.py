@@ -1,0 +1,1 @@
+"""The labeler `ase`: energies, forces and stresses from any ASE calculator."""

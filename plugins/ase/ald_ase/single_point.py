@@ -1,0 +1,55 @@
+"""The program that runs in the job: reads `request.json`, calculates, writes `labels.json`.
+
+A calculation that fails is an answer too: its reason is written, and the exit status is 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ald_ase.calculators import make_calculator
+from ald_ase.labeler import ANSWER, REQUEST
+
+NOT_CONVERGED = ("not converged", "did not converge", "convergence", "scf cycles")
+"""Words in which calculators say that another path to the answer may work."""
+
+
+def calculate(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a request: energy (eV), forces (eV/Å), stress (eV/Å³, Voigt), or the failure."""
+    atoms = Atoms(
+        numbers=request["numbers"],
+        positions=request["positions"],
+        cell=request["cell"],
+        pbc=request["pbc"],
+    )
+    try:
+        atoms.calc = make_calculator(request["calculator"], request["options"])
+        answer: dict[str, Any] = {}
+        for name in request["properties"]:
+            value = np.asarray(atoms.calc.get_property(name, atoms), dtype=float)
+            if not np.all(np.isfinite(value)):
+                return {"failure": f"the {name} is not finite", "kind": "invalid"}
+            answer[name] = value.tolist()
+    except Exception as error:  # noqa: BLE001  calculators fail in every possible way
+        reason = f"{type(error).__name__}: {error}".strip()
+        numerical = any(word in reason.lower() for word in NOT_CONVERGED)
+        return {"failure": reason, "kind": "numerical" if numerical else "invalid"}
+    return answer
+
+
+def main() -> None:
+    """Run in the current folder."""
+    answer = calculate(json.loads(Path(REQUEST).read_text()))
+    new = Path(ANSWER + ".new")
+    new.write_text(json.dumps(answer) + "\n")
+    os.replace(new, ANSWER)  # noqa: PTH105
+
+
+if __name__ == "__main__":
+    main()

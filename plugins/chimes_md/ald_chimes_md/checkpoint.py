@@ -1,0 +1,60 @@
+"""Checkpoints: the state of a run on the disk, without a loss of bits."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ald_chimes_md.dynamics import State
+from ald_core.errors import InputError
+
+CHECKPOINT = "md_checkpoint.npz"
+
+
+def save_checkpoint(folder: Path, state: State, sizes: Mapping[str, int], inputs: str) -> None:
+    """Replace the checkpoint of a folder.
+
+    Args:
+        folder: of the run.
+        state: to continue from.
+        sizes: bytes of each output file that belong to the steps done.
+        inputs: digest of what the run was started with.
+    """
+    notes = json.dumps({"inputs": inputs, "sizes": dict(sizes)}, sort_keys=True)
+    temporary = folder / (CHECKPOINT + ".new")
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, notes=np.array(notes), **state._asdict())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path, inputs: str) -> tuple[State, dict[str, int]]:
+    """The state and the sizes of the output files.
+
+    Raises InputError if there is no checkpoint, if it is damaged, if it belongs to other inputs, or
+    if an output file is shorter than it says.
+    """
+    path = folder / CHECKPOINT
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            state = State(**{name: archive[name] for name in State._fields})
+            notes = json.loads(str(archive["notes"]))
+            sizes = {str(name): int(size) for name, size in notes["sizes"].items()}
+    except FileNotFoundError as error:
+        raise InputError("there is no checkpoint to resume from", path=path) from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        message = "the checkpoint is damaged; start the run anew"
+        raise InputError(message, path=path) from error
+    if notes["inputs"] != inputs:
+        message = "the checkpoint belongs to other inputs; start the run anew"
+        raise InputError(message, path=path)
+    for name, size in sizes.items():
+        output = folder / name
+        if not output.is_file() or output.stat().st_size < size:
+            message = f"shorter than the {size} bytes of the checkpoint; start the run anew"
+            raise InputError(message, path=output)
+    return state, sizes

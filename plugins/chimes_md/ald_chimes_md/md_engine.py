@@ -1,0 +1,141 @@
+"""The MD engine `chimes`: prepares a run, and reads what it left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+from ase import Atoms
+from attrs.validators import ge, gt, optional
+
+from ald_chimes_lsq.constants import KCAL_PER_MOL
+from ald_chimes_lsq.params_write import with_penalty
+from ald_chimes_md.control import read_control
+from ald_chimes_md.coordinates import read_coordinates
+from ald_chimes_md.keywords import with_values
+from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, STATISTICS
+from ald_chimes_md.run import RESULT
+from ald_core.errors import InputError
+from ald_core.options import option
+from ald_core.roles import MDEngine
+from ald_core.types import Candidate, Case, Failure, JobSpec, Model, Origin, Trajectory
+
+CONTROL = "run_md.in"
+STRUCTURE = "input.xyz"
+PARAMETERS = "params.txt.reduced"
+
+
+@attrs.frozen(kw_only=True)
+class ChimesMD(MDEngine):
+    """Molecular dynamics with a ChIMES model, compiled, in one process per case."""
+
+    name: ClassVar[str] = "chimes"
+    reads: ClassVar[tuple[str, ...]] = ("chimes",)
+    steps: int | None = option(
+        None, help="instead of N_MDSTP in run_md.in", validator=optional(ge(1))
+    )
+    penalty_distance: float = option(
+        0.02,
+        help="the penalty begins this far outside the inner cutoff, Å",
+        validator=gt(0.0),
+        legacy="CHIMES_PEN_DIST",
+    )
+    penalty_scaling: float = option(
+        1e6,
+        help="strength of the penalty, kcal/mol/Å³",
+        validator=ge(0.0),
+        legacy="CHIMES_PEN_PREFAC",
+    )
+
+    def prepare(self, model: Model, case: Case, seed: int, workdir: Path) -> JobSpec:
+        """Write `run_md.in` with seed, files and steps filled in, the parameters with penalty, the structure."""
+        values: dict[str, str | int | float] = {
+            "RNDSEED": seed,
+            "TEMPERA": case.temperature,
+            "PRMFILE": PARAMETERS,
+            "CRDFILE": STRUCTURE,
+        }
+        if self.steps is not None:
+            values["N_MDSTP"] = self.steps
+        (workdir / CONTROL).write_text(with_values(_input(case).read_text(), values))
+        reduced = model.path.with_name(model.path.name + ".reduced")
+        text = (reduced if reduced.is_file() else model.path).read_text()
+        text = with_penalty(text, self.penalty_distance, self.penalty_scaling)
+        (workdir / PARAMETERS).write_text(text)
+        shutil.copyfile(case.structure, workdir / STRUCTURE)
+        outputs = (STATISTICS, *CONTACT_FILES, CONTACT_INDEX, RESULT)
+        return JobSpec((sys.executable, "-m", "ald_chimes_md.run", CONTROL), outputs)
+
+    def collect(self, case: Case, cycle: int, workdir: Path) -> Trajectory | Failure:
+        """The candidates, by step, and how the run went."""
+        try:
+            result = json.loads((workdir / RESULT).read_text())
+            index = [line.split() for line in (workdir / CONTACT_INDEX).read_text().splitlines()]
+            candidates = [
+                self._candidate(case, cycle, workdir, int(step), int(contact), int(offset))
+                for step, contact, offset in index
+            ]
+        except (OSError, ValueError, KeyError) as error:
+            return Failure(f"the run left no complete result: {error}")
+        drift = result["conserved"]["max_deviation"]
+        return Trajectory(
+            case,
+            tuple(candidates),
+            result["steps_done"],
+            result["steps_planned"],
+            result["stable"],
+            result["reason"],
+            None if drift is None else drift * KCAL_PER_MOL,
+            tuple(result["contact_counts"]),
+        )
+
+    def check_case(self, case: Case, elements: Sequence[str]) -> list[str]:
+        """Whether `run_md.in` and the structure can be read and hold known elements."""
+        problems = []
+        try:
+            read_control(_input(case))
+        except InputError as error:
+            problems.append(str(error))
+        try:
+            system = read_coordinates(case.structure)
+        except InputError as error:
+            problems.append(str(error))
+        else:
+            strange = sorted(set(system.elements) - set(elements))
+            if strange:
+                problems.append(
+                    f"{case.structure}: holds {', '.join(strange)}, not among the study's elements"
+                )
+        return problems
+
+    def _candidate(
+        self, case: Case, cycle: int, workdir: Path, step: int, contact: int, offset: int
+    ) -> Candidate:
+        load = partial(_load, workdir / CONTACT_FILES[contact], offset)
+        return Candidate(Origin(cycle, case.name, step), case.temperature, contact, load)  # type: ignore[arg-type]
+
+
+def _input(case: Case) -> Path:
+    if case.input is None:
+        raise InputError(f"case {case.name}: the md engine 'chimes' needs an input, a run_md.in")
+    return case.input
+
+
+def _load(path: Path, offset: int) -> Atoms:
+    """One frame of a contact-class file, which begins at byte `offset`."""
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        n_atoms = int(stream.readline())
+        header = stream.readline().split()
+        lines = [stream.readline().split() for _ in range(n_atoms)]
+    numbers = [float(x) for x in header if x != b"NON_ORTHO"]
+    cell = numbers[:3] if len(numbers) < 9 else [numbers[0:3], numbers[3:6], numbers[6:9]]
+    symbols = [line[0].decode() for line in lines]
+    positions = [[float(x) for x in line[1:4]] for line in lines]
+    return Atoms(symbols, positions, cell=cell, pbc=True)

@@ -1,0 +1,154 @@
+"""The output files of a run: `md_statistics.out`, trajectories, contact classes, forces.
+
+Files are written by stretches of steps as the integration loop hands them over, and only grow; the
+sizes at a checkpoint say where a continued run has to cut them.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ald_chimes_md.control import Control
+from ald_chimes_md.coordinates import System
+from ald_chimes_md.dynamics import FRAMES, ROWS, Buffers
+from ald_chimes_md.frame_text import (
+    FrameText,
+    exact_lines,
+    labeled_lines,
+    short_lines,
+    statistics_heading,
+    statistics_lines,
+)
+
+STATISTICS = "md_statistics.out"
+FINAL = "output.xyz"
+CONTACT_FILES = (
+    "traj_bad_r.ge.rin+dp_dftbfrq.xyz",
+    "traj_bad_r.lt.rin+dp.xyz",
+    "traj_bad_r.lt.rin.xyz",
+)
+"""By contact class: clear, inside the penalty zone, inside the inner cutoff."""
+CONTACT_INDEX = "traj_bad.index"
+"""One line for each frame of the contact-class files, by step: step, class, first byte."""
+TRAJECTORIES = {"GEN": "traj.gen", "XYZ": "traj.xyz", "XYZF_FORCE": "traj.xyzf"}
+FORCES = "forceout.txt"
+LABELED_FORCES = "forceout-labeled.txt"
+FORCE_FRAMES = "forceout.xyzf"
+VELOCITIES = "velocout.txt"
+
+
+def output_names(control: Control) -> tuple[str, ...]:
+    """The files that grow while a run with these settings goes on."""
+    names = [STATISTICS, TRAJECTORIES[control.trajectory_format], *CONTACT_FILES, CONTACT_INDEX]
+    if control.force_interval or control.trajectory_format == "XYZF_FORCE":
+        names.append(FORCES)
+    if control.force_interval:
+        names += [LABELED_FORCES, FORCE_FRAMES]
+    if control.velocity_interval:
+        names.append(VELOCITIES)
+    return tuple(names)
+
+
+class Outputs:
+    """The open output files of one run; a context manager that closes them durably."""
+
+    def __init__(
+        self,
+        folder: Path,
+        control: Control,
+        system: System,
+        type_names: Sequence[str],
+        sizes: Mapping[str, int] | None = None,
+    ):
+        self._control = control
+        self._elements = system.elements
+        self._text = FrameText(system, type_names, control.timestep, wrapped=control.wrap_output)
+        self._conserved = control.ensemble.kind != "NVE"
+        self._stack = ExitStack()
+        self._files = {
+            name: self._stack.enter_context((folder / name).open("wb" if sizes is None else "r+b"))
+            for name in output_names(control)
+        }
+        if sizes is None:
+            self._add(STATISTICS, statistics_heading(conserved=self._conserved))
+        else:
+            for name, file in self._files.items():
+                file.truncate(sizes[name])
+                file.seek(sizes[name])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def write(self, buffers: Buffers) -> None:
+        """Append what a stretch of steps has left in the buffers."""
+        rows = buffers.rows[: buffers.filled[ROWS]]
+        if len(rows):
+            timestep = self._control.timestep
+            self._add(
+                STATISTICS,
+                statistics_lines(rows, len(self._elements), timestep, conserved=self._conserved),
+            )
+        for frame in range(int(buffers.filled[FRAMES])):
+            self._write_frame(buffers, frame)
+
+    def sync(self) -> dict[str, int]:
+        """Put everything on the disk; returns the sizes of the files."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        return {name: file.tell() for name, file in self._files.items()}
+
+    def _write_frame(self, buffers: Buffers, frame: int) -> None:
+        control = self._control
+        step, contact = int(buffers.steps[frame]), int(buffers.classes[frame])
+        regular = step % control.trajectory_interval == 0
+        positions = buffers.positions[frame]
+        plain = None
+        if control.contact_files and (regular or contact > 0):
+            plain = self._text.xyz(positions)
+            place = self._files[CONTACT_FILES[contact]].tell()
+            self._add(CONTACT_INDEX, f"{step} {contact} {place}\n".encode())
+            self._add(CONTACT_FILES[contact], plain)
+        if regular:
+            self._write_trajectory(buffers, frame, plain)
+        if _due(step, control.force_interval):
+            forces = buffers.forces[frame]
+            self._add(FORCES, exact_lines(forces))
+            self._add(LABELED_FORCES, labeled_lines(self._elements, forces))
+            self._add(FORCE_FRAMES, self._text.xyz(positions, forces))
+        if _due(step, control.velocity_interval):
+            self._add(VELOCITIES, short_lines(buffers.velocities[frame]))
+
+    def _write_trajectory(self, buffers: Buffers, frame: int, plain: bytes | None) -> None:
+        control = self._control
+        step = int(buffers.steps[frame])
+        positions = buffers.positions[frame]
+        name = TRAJECTORIES[control.trajectory_format]
+        match control.trajectory_format:
+            case "GEN":
+                text = self._text.gen(positions, step, float(buffers.temperatures[frame]))
+            case "XYZ":
+                text = plain or self._text.xyz(positions)
+            case "XYZF_FORCE":
+                text = self._text.xyz(positions, buffers.forces[frame])
+                if not _due(step, control.force_interval):
+                    self._add(FORCES, exact_lines(buffers.forces[frame]))
+        self._add(name, text)
+
+    def _add(self, name: str, text: bytes) -> None:
+        self._files[name].write(text)
+
+
+def _due(step: int, interval: int) -> bool:
+    return interval > 0 and step % interval == 0

@@ -1,0 +1,11 @@
+"""What this distribution offers."""
+
+from ald_chimes_md.md_engine import ChimesMD
+from ald_core.hookspecs import hookimpl
+from ald_core.roles import MDEngine
+
+
+@hookimpl
+def ald_md_engines() -> list[type[MDEngine]]:
+    """Offer the MD engine `chimes`."""
+    return [ChimesMD]

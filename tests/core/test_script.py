@@ -1,0 +1,244 @@
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ald_core import durable, script
+from ald_core.errors import PluginError
+from ald_core.types import JobSpec, Resources
+
+NAME = "ald-0a1b-label-0123456789ab-1"
+SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
+
+
+def make(
+    folder: Path, specs: Sequence[JobSpec], resources: Resources | None = None
+) -> list[Path]:
+    """A job folder with a task folder per spec."""
+    tasks = [(f"{i:03d}-t", spec) for i, spec in enumerate(specs)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, _ in tasks:
+        (folder / name).mkdir()
+    (folder / "job.sh").write_bytes(
+        script.job_script(NAME, folder, tasks, resources or Resources())
+    )
+    return [folder / name for name, _ in tasks]
+
+
+def run(folder: Path, shell: str = "sh") -> int:
+    command = [shell, "sh"] if shell == "busybox" else [shell]
+    with (folder / "job.out").open("ab") as log:
+        done = subprocess.run(
+            [*command, str(folder / "job.sh")], cwd="/", stdout=log, stderr=log, check=False
+        )
+    return done.returncode
+
+
+def sh(text: str, *outputs: str, **environment: str) -> JobSpec:
+    return JobSpec(("sh", "-c", text), outputs, environment)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tasks_run_in_their_folders_and_report(tmp_path: Path, shell: str) -> None:
+    folder = tmp_path / "job"
+    good, bad, killed = make(
+        folder,
+        [
+            sh("echo 1 >a; mkdir s; printf 22 >s/b; echo out; echo err >&2", "a", "s/b", "none"),
+            sh("cat; exit 3", "stdout"),
+            sh("kill -9 $$", "x"),
+        ],
+    )
+    assert run(folder, shell) == 0
+    holder = script.read_claim(folder)
+    assert holder is not None
+    assert script.read_job_exit(folder, NAME, holder) == 0
+    report = script.read_task_exit(good, holder)
+    digests = [(hashlib.sha256(d).hexdigest(), len(d)) for d in (b"1\n", b"22")]
+    assert report == script.TaskExit(0, (*digests, None))
+    assert (good / "stdout").read_text() == "out\n"
+    assert (good / "stderr").read_text() == "err\n"
+    empty = (hashlib.sha256().hexdigest(), 0)
+    assert script.read_task_exit(bad, holder) == script.TaskExit(3, (empty,))
+    assert script.read_task_exit(killed, holder) == script.TaskExit(137, (None,))
+    left = {p.name for p in folder.iterdir()}
+    assert left == {"000-t", "001-t", "002-t", "claim", "job.exit", "job.out", "job.sh"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_second_start_exits_76_and_does_nothing(tmp_path: Path, shell: str) -> None:
+    folder = tmp_path / "job"
+    ledger = tmp_path / "ledger"
+    make(folder, [sh(f"echo x >>{ledger}", "a")])
+    assert run(folder, shell) == 0
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert run(folder, shell) == 76
+    assert ledger.read_text() == "x\n"
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_starts_at_the_same_moment_work_once(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    ledger = tmp_path / "ledger"
+    make(folder, [sh(f"echo x >>{ledger}", "a")])
+    command = ["sh", str(folder / "job.sh")]
+    processes = [subprocess.Popen(command, cwd="/") for _ in range(8)]
+    assert sorted(p.wait() for p in processes) == [0] + [76] * 7
+    assert ledger.read_text() == "x\n"
+
+
+def test_a_voided_job_never_works(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    (task,) = make(folder, [sh("echo 1 >a", "a")])
+    assert durable.claim(folder / "claim", b"void host 1\n")
+    assert run(folder) == 76
+    assert list(task.iterdir()) == []
+
+
+HOSTILE = [
+    "plain",
+    "a blank",
+    "quote ' and \" quote",
+    "$(touch pwned) `touch pwned`",
+    "new\nline",
+    "-n",
+    "",
+    "*",
+    "back\\slash",
+    "${IFS};&|<>",
+    "é\udcff",
+    "trailing\n",
+]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_hostile_words_arrive_as_they_are(tmp_path: Path, shell: str) -> None:
+    folder = tmp_path / "a 'blank' $(touch pwned) \n `x`"
+    outputs = ["o ut", "o'ut", "$(touch pwned)", "new\nline", "*", "\\"]
+    text = 'for f in "$@"; do printf "%s\\0" "$f"; done; printf "%s\\0" "$V"; '
+    text += "".join(f"echo {i} >{_quoted(o)};" for i, o in enumerate(outputs))
+    spec = JobSpec(
+        ("sh", "-c", text, "sh", *HOSTILE), tuple(outputs), {"V": "a 'b' $(touch pwned)\n"}
+    )
+    (task,) = make(folder, [spec])
+    assert run(folder, shell) == 0
+    words = (task / "stdout").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+    assert words[:-1] == [*HOSTILE, "a 'b' $(touch pwned)\n"]
+    holder = script.read_claim(folder)
+    assert holder is not None
+    report = script.read_task_exit(task, holder)
+    assert report is not None
+    assert [seen and seen[1] for seen in report.outputs] == [2] * len(outputs)
+    assert script.outputs_agree(task, outputs, report)
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        JobSpec((), ()),
+        JobSpec(("",), ()),
+        JobSpec(("-c",), ()),
+        JobSpec(("a", "\0"), ()),
+        JobSpec(("a",), ("../b",)),
+        JobSpec(("a",), ("/etc/b",)),
+        JobSpec(("a",), ("b/../../c",)),
+        JobSpec(("a",), ("",)),
+        JobSpec(("a",), ("-f",)),
+        JobSpec(("a",), (), {"A B": "c"}),
+        JobSpec(("a",), (), {"A;x": "c"}),
+    ],
+)
+def test_what_cannot_be_run_is_refused(tmp_path: Path, spec: JobSpec) -> None:
+    with pytest.raises(PluginError):
+        script.job_script(NAME, tmp_path, [("t", spec)], Resources())
+
+
+def test_threads_follow_the_cores_and_a_task_may_differ(tmp_path: Path) -> None:
+    show = "echo $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS $MKL_NUM_THREADS $NUMBA_NUM_THREADS"
+    first, second = make(
+        tmp_path / "job", [sh(show), sh(show, OMP_NUM_THREADS="1")], Resources(cores=3)
+    )
+    assert run(tmp_path / "job") == 0
+    assert (first / "stdout").read_text() == "3 3 3 3\n"
+    assert (second / "stdout").read_text() == "1 3 3 3\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_setup_lines_prepare_the_tasks(tmp_path: Path, shell: str) -> None:
+    lines = (
+        "export A=1  # a comment",
+        "for i in 1 2; do\n  B=$B$i\ndone",
+        "export B",
+        "cd /; umask 077; set -eu; IFS=x",
+        "# only a comment",
+        "",
+    )
+    (task,) = make(tmp_path / "job", [sh("echo $A $B", "stdout")], Resources(setup=lines))
+    assert run(tmp_path / "job", shell) == 0
+    assert (task / "stdout").read_text() == "1 12\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("line", ["false", "no-such-module load x", "exit 0", "cd /nowhere # x"])
+def test_a_failing_setup_line_is_reported_as_such(tmp_path: Path, shell: str, line: str) -> None:
+    folder = tmp_path / "job"
+    (task,) = make(folder, [sh("echo 1", "stdout")], Resources(setup=("true", line, "true")))
+    assert run(folder, shell) == 77
+    holder = script.read_claim(folder)
+    assert holder is not None
+    assert script.read_job_exit(folder, NAME, holder) == script.SETUP_FAILED
+    assert list(task.iterdir()) == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_missing_program_says_so_in_stderr(tmp_path: Path, shell: str) -> None:
+    (task,) = make(tmp_path / "job", [JobSpec(("no-such-program",), ("a",))])
+    assert run(tmp_path / "job", shell) == 0
+    holder = script.read_claim(tmp_path / "job")
+    assert holder is not None
+    assert script.read_task_exit(task, holder) == script.TaskExit(127, (None,))
+    assert "no-such-program" in (task / "stderr").read_text()
+
+
+def test_reports_cut_anywhere_or_of_others_are_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    (task,) = make(folder, [sh("echo 1 >a", "a")])
+    assert run(folder) == 0
+    holder = script.read_claim(folder)
+    assert holder is not None
+    for path, read in (
+        (task / "task.exit", lambda: script.read_task_exit(task, holder)),
+        (folder / "job.exit", lambda: script.read_job_exit(folder, NAME, holder)),
+    ):
+        whole = path.read_bytes()
+        assert read() is not None
+        for cut in range(len(whole)):
+            path.write_bytes(whole[:cut])
+            assert read() is None
+        path.write_bytes(whole)
+    assert script.read_task_exit(task, holder + "x") is None
+    assert script.read_job_exit(folder, NAME, holder + "x") is None
+    assert script.read_job_exit(folder, NAME[:-1] + "2", holder) is None
+
+
+def test_outputs_must_be_those_of_the_report(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    (task,) = make(folder, [sh("echo 1 >a", "a", "b")])
+    assert run(folder) == 0
+    report = script.read_task_exit(task, script.read_claim(folder) or "")
+    assert report is not None
+    assert script.outputs_agree(task, ("a", "b"), report)
+    assert not script.outputs_agree(task, ("a",), report)
+    for content in ("2\n", "1", ""):
+        (task / "a").write_text(content)
+        assert not script.outputs_agree(task, ("a", "b"), report)
+    (task / "a").unlink()
+    assert not script.outputs_agree(task, ("a", "b"), report)
