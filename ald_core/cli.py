@@ -30,8 +30,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-errors = Console(stderr=True, highlight=False)
+INTERRUPTED = 130
+"""Exit status that typer makes of Ctrl-C while no step waits for jobs."""
+
+
+class Output(Console):
+    """A console whose reader may go away; a run goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+console = Output(highlight=False)
+errors = Output(stderr=True, highlight=False)
 
 StudyPath = Annotated[Path, typer.Argument(help=f"study folder (with {NAME}) or run file")]
 
@@ -126,11 +139,10 @@ def main() -> None:
     except AldError as error:
         errors.print(f"ald: {error}", soft_wrap=True, markup=False)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
         errors.print("ald: stopped; run `ald run` again to go on")
-        sys.exit(3)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(3)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import full_3x3_to_voigt_6_stress
+from attrs.validators import ge, optional
 
 from ald_core.errors import InputError
 from ald_core.options import option
@@ -23,7 +26,9 @@ class FrameFile:
     """One file of starting frames (`[[training.frames]]`)."""
 
     file: Path = option(help="trajectory in any format of ASE or of a plugin (.xyzf, .extxyz, …)")
-    temperature: float | None = option(None, help="K, of all its frames")
+    temperature: float | None = option(
+        None, help="K, of all its frames", validator=optional(ge(0.0))
+    )
     relabel: bool = option(False, help="ignore the labels in the file and label anew")
     kind: Kind = option("bulk", help="bulk frames or gas-phase molecules")
 
@@ -41,17 +46,16 @@ def read_frames(
         sources: dict[str, int] = {}
         for number, atoms in enumerate(_read(file.file), start=1):
             _check(atoms, number, file.file, elements)
-            source = atoms.info.get("source", file.file.stem)
+            source = _source(atoms, file.file)
             step = sources[source] = sources.get(source, 0) + 1
-            temperature = file.temperature or atoms.info.get("temperature")
+            temperature = _temperature(atoms, number, file)
             frame = Frame(_bare(atoms), Origin(0, source, step), temperature, file.kind)
             found.append((frame, None if file.relabel else _labels(atoms, number, file.file)))
-    ids = [frame.id for frame, _ in found]
-    for i, name in enumerate(ids):
-        if name in ids[:i]:
-            raise InputError(
-                f"two files give a frame {name}; rename one of them, since frames are named after their file"
-            )
+    name, times = Counter(frame.id for frame, _ in found).most_common(1)[0]
+    if times > 1:
+        raise InputError(
+            f"two files give a frame {name}; rename one of them, since frames are named after their file"
+        )
     return found
 
 
@@ -81,6 +85,27 @@ def _check(atoms: Atoms, number: int, path: Path, elements: Sequence[str]) -> No
         )
     if not np.all(np.isfinite(atoms.positions)) or not np.all(np.isfinite(atoms.cell[:])):
         raise InputError(f"frame {number} has a position or cell that is not finite", path=path)
+
+
+def _source(atoms: Atoms, path: Path) -> str:
+    """What the file says, or its name; in letters that a folder may have."""
+    return re.sub(r"[^\w.+-]", "_", str(atoms.info.get("source") or path.stem)).lstrip(".") or "_"
+
+
+def _temperature(atoms: Atoms, number: int, file: FrameFile) -> float | None:
+    if file.temperature is not None:
+        return file.temperature
+    given = atoms.info.get("temperature")
+    try:
+        temperature = None if given is None else float(given)
+    except (TypeError, ValueError):
+        temperature = -1.0
+    if temperature is not None and not 0 <= temperature < np.inf:
+        raise InputError(
+            f"frame {number} has the temperature {given!r}; it must be a number of K ≥ 0",
+            path=file.file,
+        )
+    return temperature
 
 
 def _bare(atoms: Atoms) -> Atoms:

@@ -46,6 +46,8 @@ LOOKS = 3
 """Successful queries in a row that must miss a job before anything is concluded."""
 VOIDS = 20
 SETUP_FAILURES = 5
+PAUSE_PER_QUERY = 8.0
+"""A pause is at least so many times as long as the query before it."""
 LONGEST_PAUSE = 15
 """In units of the poll interval, while the scheduler does not answer."""
 
@@ -154,7 +156,7 @@ class JobRunner:
             stop.wait(0.0 if more else self._pause())
 
     def _pause(self) -> float:
-        pause = max(self._poll, 10 * self._query_seconds)
+        pause = max(self._poll, PAUSE_PER_QUERY * self._query_seconds)
         if self._unanswered:
             pause *= min(2.0**self._unanswered, LONGEST_PAUSE) * random.uniform(0.8, 1.0)
         return pause
@@ -377,8 +379,14 @@ class JobRunner:
         self._finish(stage, task, outcome)
 
     def _lose(self, stage: _Stage, job: JobState, reason: str) -> None:
-        lost = [a.identity for a in job.expected if a.identity in stage.pending]
-        self._record(about_job("LOST", job.name, tasks=lost, reason=reason))
+        """Give up what is missing of a job. Tasks behind the one that it died of are innocent."""
+        expected = [a for a in job.expected if a.identity in stage.pending]
+        folder = self._study / job.folder
+        begun = [a for a in expected if (folder / a.folder / script.STDOUT).exists()]
+        lost = [a.identity for a in begun or expected[:1]]
+        unstarted = [a.identity for a in expected if a.identity not in lost]
+        details = {"tasks": lost, "unstarted": unstarted, "reason": reason}
+        self._record(about_job("LOST", job.name, **details))
         for identity in lost:
             self._after_failure(stage, stage.pending[identity])
 

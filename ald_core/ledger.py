@@ -3,7 +3,7 @@
 INTENT      a job folder is about to be submitted, with these attempts (one task in one job each)
 SUBMITTED   the scheduler has it
 VOID        it never started and never will; nothing is counted
-LOST        it started, but of these attempts nothing will come
+LOST        it started, but of these attempts nothing will come; those that had not begun are not counted
 REFUSED     an attempt failed for a reason that is not the task's; nothing is counted
 REJECTED    an attempt failed
 ACCEPTED    an attempt gave the result of the task: the commit
@@ -114,6 +114,7 @@ class Ledger:
         elif kind == "VOID":
             self._settle(record["job"], *(a.identity for a in self.jobs[record["job"]].attempts))
         elif kind == "LOST":
+            self._settle(record["job"], *record["unstarted"])
             for identity in record["tasks"]:
                 self._fail(record["job"], identity, Failure(record["reason"], "infrastructure"))
         elif kind == "REFUSED":

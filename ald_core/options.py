@@ -8,6 +8,7 @@ depend on.
 from __future__ import annotations
 
 import difflib
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -204,15 +205,15 @@ def _fit_scalar(raw: Any, kind: type) -> Any:
     if kind is bool or isinstance(raw, bool):
         if kind is bool and isinstance(raw, bool):
             return raw
+    elif kind is int and isinstance(raw, int):
+        return raw
     elif kind in (int, float) and isinstance(raw, (int, float, str)):
         try:
             number = float(raw)
-        except ValueError:
-            number = float("nan")
-        if kind is float and number == number and abs(number) != float("inf"):  # noqa: PLR0124
-            return number
-        if kind is int and number == int(number if number == number else 0.5):  # noqa: PLR0124
-            return int(number)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number) and (kind is float or number.is_integer()):
+            return kind(number)
     elif isinstance(raw, kind):
         return raw
     raise TypeError(f"{_type_name(kind)} is needed, not {raw!r}")

@@ -129,20 +129,28 @@ class Registry:
         if distribution:
             return f"no {role.role} named '{name}'; pip install {distribution} {there}"
         hint = did_you_mean(name, known)
-        return f"no {role.role} named '{name}'{hint if 'mean' in hint else ';'} {there}"
+        return f"no {role.role} named '{name}'{hint if 'mean' in hint else ''} {there}"
 
     def _load(self, point: EntryPoint) -> None:
         source = _source(point)
         try:
             module: ModuleType = point.load()
             self._refuse_unknown_hooks(module)
-            self._manager.register(module, name=f"{source}:{point.name}")
+            self._register(module, f"{source}:{point.name}")
         except (Exception, SystemExit) as error:  # noqa: BLE001  a plugin may fail in any way
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = str(error).splitlines()[0] if str(error) else "no reason given"
             kind = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
             self.broken.append(Broken(source, point.name, kind + reason))
         else:
             self._sources[id(module)] = source
+
+    def _register(self, module: ModuleType, name: str) -> None:
+        """Register all hooks of a module, or none."""
+        try:
+            self._manager.register(module, name=name)
+        except pluggy.PluginValidationError as error:
+            self._manager.unregister(module)
+            raise PluginError(str(error).splitlines()[-1]) from error
 
     def _refuse_unknown_hooks(self, module: ModuleType) -> None:
         known = [n for n, f in vars(hookspecs).items() if n.startswith("ald_") and callable(f)]

@@ -131,6 +131,8 @@ class SelectionContext:
     """Seeded from the study's seed and the cycle"""
     predict: Callable[[Sequence[Frame]], list[Labels]]
     """Energies, forces and stresses of the current model"""
+    cases: tuple[str, ...] = ()
+    """Names of all cases, also of those without a candidate"""
 
 
 class Selector(Capability):

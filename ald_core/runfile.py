@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 
 import attrs
 from ase.data import atomic_numbers
-from attrs.validators import ge, gt, lt, matches_re, min_len
+from attrs.validators import ge, gt, le, lt, matches_re, min_len
 
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError, InputErrors, PluginError
@@ -78,7 +78,9 @@ class QualityOptions:
     max_force: float = option(51.4, help="largest force component, eV/Å", validator=gt(0.0))
     positive_energy: bool = option(False, help="accept total energies above zero")
     max_quarantined: float = option(
-        0.2, help="stop when a larger fraction of a cycle's labels fails", validator=[gt(0), ge(0)]
+        0.2,
+        help="stop when a larger fraction of a cycle's labels fails",
+        validator=[ge(0.0), le(1.0)],
     )
 
 
@@ -178,9 +180,11 @@ class _Reader:
             "study", "training", "fitter", "weighting", "md", "case", "selector", "labelers",
             "quality", "scheduler", "resources",
         }  # fmt: skip
-        for key in self.tables:
+        for key, table in self.tables.items():
             if key not in known:
                 self.problems.append(f"{key}: no such section{did_you_mean(key, known)}")
+            elif key not in ("case", "weighting") and not isinstance(table, dict):
+                self.problems.append(f"{key}: must be a table, [{key}]")
         study = self._section(StudyOptions, "study")
         training = self._section(TrainingOptions, "training", skip={"frames"})
         quality = self._section(QualityOptions, "quality")
@@ -193,13 +197,13 @@ class _Reader:
         crew = self._crew()
         if study:
             self._check_elements(study)
-        if not frames:
+        if not self._table("training").get("frames"):
             self.problems.append("training.frames: at least one file of starting frames is needed")
         names = [c.name for c in cases]
         self.problems += [
             f"case[{i}].name: '{n}' is used twice" for i, n in enumerate(names) if n in names[:i]
         ]
-        self._check_crew(crew, study, bool(cases), fit_only=fit_only)
+        self._check_crew(crew, study, bool(self.tables.get("case")), fit_only=fit_only)
         self._check_cases(crew, study, cases)
         if not (study and training and quality and crew):
             return None
@@ -265,9 +269,6 @@ class _Reader:
         return table if isinstance(table, dict) else {}
 
     def _section(self, cls: type[C], where: str, skip: set[str] | None = None) -> C | None:
-        if not isinstance(self.tables.get(where, {}), dict):
-            self.problems.append(f"{where}: must be a table, [{where}]")
-            return None
         made, problems = build(cls, self._table(where), where, self.base, skip or ())
         self.problems += problems
         return made
@@ -290,6 +291,9 @@ class _Reader:
             if key not in roles:
                 self.problems.append(f"resources.{key}: no such step{did_you_mean(key, roles)}")
                 continue
+            if not isinstance(table, dict):
+                self.problems.append(f"resources.{key}: must be a table, [resources.{key}]")
+                continue
             made, problems = build(Resources, table, f"resources.{key}", self.base)
             self.problems += problems
             if made:
@@ -310,9 +314,12 @@ class _Reader:
                 )
             else:
                 labelers[kind] = self._member(Labeler, f"labelers.{kind}")
+        tables = self.tables.get("weighting", [{"use": "formula"}])
+        if not isinstance(tables, list) or not tables:
+            self.problems.append("weighting: must be tables, [[weighting]]")
+            tables = []
         weightings = [
-            self._build(Weighting, f"weighting[{i}]", table)
-            for i, table in enumerate(self.tables.get("weighting", [{"use": "formula"}]))
+            self._build(Weighting, f"weighting[{i}]", table) for i, table in enumerate(tables)
         ]
         if len(self.problems) > before or scheduler is None or fitter is None:
             return None

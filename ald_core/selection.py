@@ -33,9 +33,8 @@ class EvenSelector(Selector):
 
     def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> list[Pick]:
         """Picks by case; in each case clear frames first."""
-        del context
         picks = []
-        for source in dict.fromkeys(c.origin.source for c in candidates):
+        for source in dict.fromkeys([*context.cases, *(c.origin.source for c in candidates)]):
             picks += self._from_case(source, candidates)
         return picks
 

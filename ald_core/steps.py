@@ -111,6 +111,7 @@ def select(
             model,
             study.generator("select", cycle),
             partial(predict, study, cycle, model),
+            tuple(t.case.name for t in trajectories),
         )
         picks = selector.select(candidates, context)
         frames = _picked(selector.name, candidates, picks)
@@ -273,5 +274,6 @@ def _show_labels(study: Study, cycle: int, accepted: Sequence[LabeledFrame]) -> 
     index = {case.name: case.index for case in study.runfile.cases}
     for (source, kind), frames in sorted(by_source.items()):
         tag = f"{_labeler_name(study, kind).upper()}-{'20' if kind == 'bulk' else 'all'}"
-        place = f"CASE-{index[source]}" if source in index else source
+        given = frames[0].frame.origin.cycle == 0
+        place = f"given-{source}" if given else f"CASE-{index[source]}"
         study.store.show_labels(cycle, f"{tag}/{place}", frames)

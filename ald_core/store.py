@@ -22,7 +22,7 @@ import cattrs
 import numpy as np
 from ase import Atoms
 
-from ald_core.durable import discard, make_folder, publish_file, publish_folder, stage
+from ald_core.durable import discard, make_folder, publish_file, publish_folder, stage, sweep
 from ald_core.errors import InputError
 from ald_core.types import Frame, LabeledFrame, Labels, Origin, TrainingSet
 
@@ -118,10 +118,22 @@ class Store:
                 ) from error
         return TrainingSet(tuple(frames))
 
+    def sweep(self) -> None:
+        """Remove what writers that were killed have left."""
+        training = self.training_path(0).parent
+        for folder in (
+            self.folder,
+            training,
+            *self.folder.glob("ALC-*"),
+            *self.folder.glob("ALC-*/*"),
+        ):
+            if folder.is_dir():
+                sweep(folder)
+
     # ------------------------------------------------------------ what users read
 
     def cycle_folder(self, cycle: int) -> Path:
-        """`ALC-n`"""
+        """`ALC-n`."""
         return self.folder / f"ALC-{cycle}"
 
     @contextmanager
@@ -130,7 +142,11 @@ class Store:
         target = self.cycle_folder(cycle) / name
         make_folder(target.parent)
         new = stage(target)
-        yield new
+        try:
+            yield new
+        except BaseException:
+            discard(new)
+            raise
         discard(target)
         publish_folder(new, target)
 

@@ -139,7 +139,9 @@ def open_study(
         run_id = _identify(journal, runfile)
         scheduler = runfile.crew.scheduler
         jobs = JobRunner(folder, run_id, journal, scheduler, runfile.resources, listener, poll)
-        yield Study(runfile, registry, Store(folder), journal, jobs, listener)
+        store = Store(folder)
+        store.sweep()
+        yield Study(runfile, registry, store, journal, jobs, listener)
 
 
 def _identify(journal: Journal, runfile: RunFile) -> str:

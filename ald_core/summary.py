@@ -11,16 +11,14 @@ from ald_core.units import KCAL_PER_MOL
 
 COLUMNS = (
     "cycle",
-    "frames\nadded",
-    "held\nout",
-    "RMSE fitted\nkcal/mol/Å",
-    "\neV/Å",
-    "RMSE held out\nkcal/mol/Å",
-    "\neV/Å",
-    "drift, kcal/\nmol/atom",
-    "contacts\nclear/near/inside",
+    "frames added\n(held out)",
+    "RMSE fitted\nkcal/mol/Å\n(eV/Å)",
+    "held out\nkcal/mol/Å\n(eV/Å)",
+    "drift\nkcal/mol\n/atom",
+    "contacts\nclear/near\n/inside",
     "quaran-\ntined",
 )
+"""Errors are of force components, the drift is of the conserved quantity of MD."""
 
 
 @attrs.frozen
@@ -41,10 +39,9 @@ def summarise(records: Sequence[CycleRecord]) -> Summary:
         rows.append(
             (
                 "final" if final else str(record.cycle),
-                "" if final else str(record.added),
-                "" if final else str(record.added_held_out),
-                *_force(record.fitted.rmse if record.fitted else None),
-                *_force(judged),
+                "" if final else f"{record.added} ({record.added_held_out})",
+                _force(record.fitted.rmse if record.fitted else None),
+                _force(judged),
                 "\n".join(_drift(run.drift) for run in record.md),
                 "\n".join("/".join(map(str, run.counts)) for run in record.md),
                 str(len(record.quarantined)),
@@ -67,8 +64,8 @@ def summarise(records: Sequence[CycleRecord]) -> Summary:
     return Summary(tuple(rows), (*seconds, *remarks))
 
 
-def _force(rmse: float | None) -> tuple[str, str]:
-    return ("", "") if rmse is None else (f"{rmse / KCAL_PER_MOL:.3f}", f"{rmse:.4f}")
+def _force(rmse: float | None) -> str:
+    return "" if rmse is None else f"{rmse / KCAL_PER_MOL:.2f} ({rmse:.4f})"
 
 
 def _drift(drift: float | None) -> str:

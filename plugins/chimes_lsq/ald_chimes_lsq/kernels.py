@@ -10,6 +10,7 @@ from ald_chimes_lsq.pair_kernels import (
     pair_energy,
     transform_edges,
 )
+from ald_chimes_lsq.quad_kernels import quad_energy
 from ald_chimes_lsq.triplet_kernels import triplet_energy
 
 __all__ = ["build_lists", "evaluate"]
@@ -27,5 +28,7 @@ def evaluate(packed, lists, types, positions, cell, forces_out, virial_out):
         fill_slots(packed, lists)
         if packed.order3 > 0:
             energy += triplet_energy(packed, lists, types)
+        if packed.order4 > 0:
+            energy += quad_energy(packed, lists)
     gather_forces(lists, forces_out, virial_out)
     return energy, contact

@@ -61,7 +61,7 @@ def build_lists(packed, types, positions, cell, r_list_extra):
     n_bonds = bond_start[n_pairs]
     row_start = np.zeros(n_bonds * n_types + 1, np.int32)
     partners = np.empty((0, 2), np.int32)
-    triangle_slots = np.empty((0, 3), np.int32)
+    triangle_bonds = np.empty((0, 3), np.int32)
     triangle_types = np.empty((0, 3), np.int32)
     apex_start = np.zeros(1, np.int32)
     apexes = np.empty((0, 3), np.int32)
@@ -77,7 +77,7 @@ def build_lists(packed, types, positions, cell, r_list_extra):
                 packed, types, triangles, ends, lengths, slot_shift, r_list_extra, row_start
             )
         if packed.order4 > 0:
-            triangle_slots, triangle_types, apex_start, apexes = find_apexes(
+            triangle_bonds, triangle_types, apex_start, apexes = find_apexes(
                 packed, types, triangles, ends, lengths, slot_shift, r_list_extra
             )
     return Lists(
@@ -89,7 +89,7 @@ def build_lists(packed, types, positions, cell, r_list_extra):
         slot_start,
         row_start,
         partners,
-        triangle_slots,
+        triangle_bonds,
         triangle_types,
         apex_start,
         apexes,
@@ -380,38 +380,46 @@ def sort_partners(packed, types, triangles, ends, lengths, slot_shift, extra, ro
     n_types = packed.pair_of.shape[0]
     n_triangles = triangles.shape[0]
     slots = np.empty((n_triangles, 3), np.int32)
+    rows = np.empty((n_triangles, 3), np.int32)
+    kept = 0
     for t in range(n_triangles):
         ij, ik, jk = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         a, b, c = types[ends[ij, 0]], types[ends[ij, 1]], types[ends[ik, 1]]
-        slots[t, 0] = -1
-        if packed.triplet_of[a, b, c] < 0:
-            continue
         set_ij = packed.triplet_set[a, b, c]
+        if set_ij < 0:
+            continue
         set_ik = packed.triplet_set[a, c, b]
         set_jk = packed.triplet_set[b, c, a]
-        if (
-            lengths[ij] < packed.set_rmax[set_ij] + extra
-            and lengths[ik] < packed.set_rmax[set_ik] + extra
-            and lengths[jk] < packed.set_rmax[set_jk] + extra
-        ):
-            slots[t, 0] = slot_shift[set_ij] + ij
-            slots[t, 1] = slot_shift[set_ik] + ik
-            slots[t, 2] = slot_shift[set_jk] + jk
-            row_start[ij * n_types + c + 1] += 1
-            row_start[ik * n_types + b + 1] += 1
-            row_start[jk * n_types + a + 1] += 1
+        slots[kept, 0] = slot_shift[set_ij] + ij
+        slots[kept, 1] = slot_shift[set_ik] + ik
+        slots[kept, 2] = slot_shift[set_jk] + jk
+        rows[kept, 0] = ij * n_types + c
+        rows[kept, 1] = ik * n_types + b
+        rows[kept, 2] = jk * n_types + a
+        inside = int(
+            (lengths[ij] < packed.set_rmax[set_ij] + extra)
+            & (lengths[ik] < packed.set_rmax[set_ik] + extra)
+            & (lengths[jk] < packed.set_rmax[set_jk] + extra)
+        )
+        for x in range(3):
+            row_start[rows[kept, x] + 1] += inside
+        kept += inside
     for row in range(row_start.size - 1):
         row_start[row + 1] += row_start[row]
     cursor = grow(row_start, row_start.size)
     partners = np.empty((row_start[-1], 2), np.int32)
-    for t in range(n_triangles):
-        if slots[t, 0] < 0:
-            continue
-        ij, ik, jk = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        a, b, c = types[ends[ij, 0]], types[ends[ij, 1]], types[ends[ik, 1]]
-        for bond, other, x, y in ((ij, c, 1, 2), (ik, b, 0, 2), (jk, a, 0, 1)):
-            row = bond * n_types + other
-            partners[cursor[row], 0] = slots[t, x]
-            partners[cursor[row], 1] = slots[t, y]
-            cursor[row] += 1
+    for t in range(kept):
+        ij, ik, jk = slots[t, 0], slots[t, 1], slots[t, 2]
+        place = cursor[rows[t, 0]]
+        cursor[rows[t, 0]] = place + 1
+        partners[place, 0] = ik
+        partners[place, 1] = jk
+        place = cursor[rows[t, 1]]
+        cursor[rows[t, 1]] = place + 1
+        partners[place, 0] = ij
+        partners[place, 1] = jk
+        place = cursor[rows[t, 2]]
+        cursor[rows[t, 2]] = place + 1
+        partners[place, 0] = ij
+        partners[place, 1] = ik
     return partners

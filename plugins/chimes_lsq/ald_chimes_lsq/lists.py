@@ -38,14 +38,14 @@ class Lists(NamedTuple):
     """(n_bonds × n_types + 1,) row bond × n_types + type of the third atom: its first entry in `partners`"""
     partners: Ints
     """(n, 2): slot of the edge from the bond's first atom to the third atom, and of that from its second atom"""
-    triangle_slots: Ints
-    """(n_triangles × n_types, 3): row triangle × n_types + type of the fourth atom: slots of its edges, or -1"""
+    triangle_bonds: Ints
+    """(n_triangles, 3): bonds xy, xz, yz of triangles that are part of quadruplets"""
     triangle_types: Ints
-    """(n_triangles, 3): types of its atoms"""
+    """(n_triangles, 3): types of the corners x, y, z, in ascending order"""
     apex_start: Ints
-    """(n_triangles × n_types + 1,) first entry of a row in `apexes`"""
+    """(n_triangles × n_types + 1,) row triangle × n_types + type of the fourth atom: its first entry in `apexes`"""
     apexes: Ints
-    """(n, 3): slots of the edges from the three atoms of the triangle to the fourth"""
+    """(n, 3): slots of the edges from the corners x, y, z to the fourth atom"""
 
     vectors: Floats
     """(3, n_edges) scratch: from the first to the second atom"""

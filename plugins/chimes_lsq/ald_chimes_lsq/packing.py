@@ -79,7 +79,7 @@ class PackedModel(NamedTuple):
     """(n_types,) × 3 + (n_blocks, n_blocks, order3, WIDTH, WIDTH): of T_p(ij) T_q(ik) T_r(jk) with q = block × WIDTH
     + row and r likewise"""
     quad_coefficients: Floats
-    """(n_tensors, order4, order4, order4, order4³ padded): powers of ij, ik, jk, and together those of il, jl, kl"""
+    """(n_tensors, order4³, padded order4³): powers of il, jl, kl together, and of ij, ik, jk together"""
 
 
 _TRANSFORMS = {"MORSE": 0, "INVRSE_R": 1, "NONE": 2}
@@ -143,7 +143,7 @@ def pack_basis(basis: Basis) -> PackedModel:
         quad_tensor=_quad_tensor_numbers(quad_of),
         pair_coefficients=np.zeros((len(pairs), 0)),
         triplet_coefficients=np.zeros((n, n, n, 0, 0, 0, WIDTH, WIDTH)),
-        quad_coefficients=np.zeros((0, 0, 0, 0, 0)),
+        quad_coefficients=np.zeros((0, 0, 0)),
     )
 
 
@@ -263,14 +263,13 @@ def _triplet_tensors(basis: Basis, bare: PackedModel, values: tuple[Floats, ...]
 
 def _quad_tensors(basis: Basis, bare: PackedModel, values: tuple[Floats, ...]) -> Floats:
     order = bare.order4
-    padded = -(-(order**3) // WIDTH) * WIDTH
-    tensors = np.zeros((int(bare.quad_tensor.max(initial=-1)) + 1, order, order, order, padded))
+    padded = -(-(order**3) // WIDTH**2) * WIDTH**2
+    tensors = np.zeros((int(bare.quad_tensor.max(initial=-1)) + 1, order**3, padded))
     for atoms in np.argwhere(bare.quad_tensor >= 0):
         cluster = basis.quads[bare.quad_of[tuple(atoms)]]
         ij, ik, il, jk, jl, kl = edge_powers(basis, cluster, tuple(atoms)).T
-        rest = (il * order + jl) * order + kl
-        place = (bare.quad_tensor[tuple(atoms)], ij, ik, jk, rest)
-        np.add.at(tensors, place, values[cluster.index])
+        apex, base = (il * order + jl) * order + kl, (ij * order + ik) * order + jk
+        np.add.at(tensors, (bare.quad_tensor[tuple(atoms)], apex, base), values[cluster.index])
     return tensors
 
 

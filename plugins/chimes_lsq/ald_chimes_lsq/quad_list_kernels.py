@@ -15,7 +15,7 @@ _APEX = np.array([3, 2, 1, 0])
 
 @njit(**OPTIONS)
 def find_apexes(packed, types, triangles, ends, lengths, slot_shift, extra):
-    """The fields triangle_slots, triangle_types, apex_start, apexes of `Lists`."""
+    """The fields triangle_bonds, triangle_types, apex_start, apexes of `Lists`."""
     n_types = packed.pair_of.shape[0]
     triangles = close_triangles(packed, types, triangles, ends, lengths, extra)
     quads = find_quads(types.size, triangles, ends)
@@ -34,7 +34,7 @@ def find_apexes(packed, types, triangles, ends, lengths, slot_shift, extra):
     cursor = np.empty(apex_start.size, np.int32)
     for row in range(apex_start.size):
         cursor[row] = apex_start[row]
-    triangle_slots = np.zeros((n_triangles * n_types, 3), np.int32)
+    triangle_bonds = np.zeros((n_triangles, 3), np.int32)
     triangle_types = np.zeros((n_triangles, 3), np.int32)
     apexes = np.empty((apex_start[-1], 3), np.int32)
     order = np.empty(3, np.int64)
@@ -50,11 +50,11 @@ def find_apexes(packed, types, triangles, ends, lengths, slot_shift, extra):
                 triangle_types[triangle, c] = atoms[_CORNERS[f, order[c]]]
                 apexes[cursor[row], c] = slots[_LEGS[f, order[c]]]
             # The side between corners x and y of (0, 1, 2) is number x + y - 1.
-            triangle_slots[row, 0] = slots[_SIDES[f, order[0] + order[1] - 1]]
-            triangle_slots[row, 1] = slots[_SIDES[f, order[0] + order[2] - 1]]
-            triangle_slots[row, 2] = slots[_SIDES[f, order[1] + order[2] - 1]]
+            triangle_bonds[triangle, 0] = quads[q, _SIDES[f, order[0] + order[1] - 1]]
+            triangle_bonds[triangle, 1] = quads[q, _SIDES[f, order[0] + order[2] - 1]]
+            triangle_bonds[triangle, 2] = quads[q, _SIDES[f, order[1] + order[2] - 1]]
             cursor[row] += 1
-    return triangle_slots, triangle_types, apex_start, apexes
+    return triangle_bonds, triangle_types, apex_start, apexes
 
 
 @njit(**OPTIONS)

@@ -6,10 +6,16 @@ exactly ten iterations, as ChIMES MD does.
 """
 # mypy: disable-error-code="untyped-decorator"
 
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
+from ald_chimes_lsq import engine
 from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate
+from ald_chimes_md import dynamics
 from ald_chimes_md.dynamics import (
     CLEAR,
     CONFIGURATIONAL,
@@ -58,7 +64,7 @@ from ald_chimes_md.dynamics import (
 ITERATIONS = 10
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def kinetic_energy(velocities: Floats, masses: Floats) -> float:
     """K in kcal/mol, summed in atom order."""
     total = 0.0
@@ -68,20 +74,30 @@ def kinetic_energy(velocities: Floats, masses: Floats) -> float:
     return total
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
+def cell_volume(cell: Floats) -> float:
+    """Volume of a cell of either handedness, Å³."""
+    volume = 0.0
+    for k in range(3):
+        m, n = (k + 1) % 3, (k + 2) % 3
+        volume += cell[0, k] * (cell[1, m] * cell[2, n] - cell[1, n] * cell[2, m])
+    return abs(volume)
+
+
+@njit(error_model="numpy")
 def degrees_of_freedom(settings: Settings) -> int:
     """3N − 3: the centre of mass does not move."""
     return 3 * len(settings.masses) - 3
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def thermostat_force(kinetic: float, settings: Settings) -> float:
     """G, the acceleration of the thermostat."""
     excess = 2.0 * kinetic - degrees_of_freedom(settings) * settings.thermal_energy
     return excess / settings.thermostat_mass
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def advance(state: State, settings: Settings) -> float:
     """Move positions by a step and velocities by half a step; returns the longest move squared."""
     dt = settings.dt
@@ -104,7 +120,7 @@ def advance(state: State, settings: Settings) -> float:
     return longest
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def complete(state: State, settings: Settings) -> None:
     """Give the velocities the other half of the step with the new forces."""
     dt = settings.dt
@@ -128,7 +144,7 @@ def complete(state: State, settings: Settings) -> None:
     state.numbers[KINETIC] = kinetic_energy(state.velocities, settings.masses)
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def conserved_quantity(state: State, settings: Settings) -> float:
     """What the equations of motion conserve, kcal/mol."""
     total: float = state.numbers[KINETIC] + state.numbers[POTENTIAL]
@@ -139,7 +155,7 @@ def conserved_quantity(state: State, settings: Settings) -> float:
     return total
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def wandered(state: State) -> bool:
     """True if an atom has moved by more than half the skin since the list was built."""
     limit = 0.25 * state.numbers[SKIN] ** 2
@@ -152,7 +168,7 @@ def wandered(state: State) -> bool:
     return False
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def renew_list_positions(state: State, step: int) -> None:
     """Take the present positions as those of the list, with a skin that suits the last list's life.
 
@@ -160,9 +176,9 @@ def renew_list_positions(state: State, step: int) -> None:
     """
     life = step - state.counters[REBUILT_AT]
     skin = state.numbers[SKIN]
-    if life < 6:
+    if life < 4:
         skin = min(skin * 1.25, MAX_SKIN)
-    elif life > 20:
+    elif life > 12:
         skin = max(skin * 0.8, MIN_SKIN)
     state.numbers[SKIN] = skin
     state.list_positions[:] = state.positions
@@ -170,11 +186,11 @@ def renew_list_positions(state: State, step: int) -> None:
     state.counters[REBUILDS] += 1
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def measure(state: State, settings: Settings) -> None:
     """Temperature, pressures and conserved quantity of the present state."""
     degrees = max(degrees_of_freedom(settings), 1)
-    volume = abs(np.linalg.det(state.cell))
+    volume = cell_volume(state.cell)
     kinetic = state.numbers[KINETIC]
     configurational = (state.virial[0, 0] + state.virial[1, 1] + state.virial[2, 2]) / (3 * volume)
     state.numbers[TEMPERATURE] = 2.0 * kinetic / (degrees * settings.boltzmann)
@@ -183,11 +199,15 @@ def measure(state: State, settings: Settings) -> None:
     state.numbers[CONSERVED] = conserved_quantity(state, settings)
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def fault(state: State, settings: Settings) -> int:
     """Why the state makes no sense, or `DONE`."""
-    if not (np.isfinite(state.numbers).all() and np.isfinite(state.virial).all()):
-        return NOT_FINITE
+    for number in state.numbers:
+        if not np.isfinite(number):
+            return NOT_FINITE
+    for number in state.virial.flat:
+        if not np.isfinite(number):
+            return NOT_FINITE
     if state.numbers[TEMPERATURE] > settings.temperature_limit:
         return TOO_HOT
     change = abs(state.numbers[POTENTIAL] - state.numbers[FIRST_POTENTIAL])
@@ -196,7 +216,7 @@ def fault(state: State, settings: Settings) -> int:
     return DONE
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def accumulate(state: State, settings: Settings, contact: int) -> None:
     """Add the present step to the sums of the run."""
     deviation = abs(state.numbers[CONSERVED] - state.numbers[FIRST_CONSERVED])
@@ -205,7 +225,7 @@ def accumulate(state: State, settings: Settings, contact: int) -> None:
     state.counters[CLEAR + contact] += 1
     state.sums[TEMPERATURE_SUM] += state.numbers[TEMPERATURE]
     state.sums[PRESSURE_SUM] += state.numbers[PRESSURE]
-    volume = abs(np.linalg.det(state.cell))
+    volume = cell_volume(state.cell)
     for place, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
         stress = state.virial[a, b]
         for i in range(len(settings.masses)):
@@ -213,7 +233,7 @@ def accumulate(state: State, settings: Settings, contact: int) -> None:
         state.sums[STRESS_SUM + place] += stress / volume
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def keep_row(state: State, buffers: Buffers, step: int) -> None:
     """Add a line of statistics to the buffers."""
     row = buffers.rows[buffers.filled[ROWS]]
@@ -227,7 +247,7 @@ def keep_row(state: State, buffers: Buffers, step: int) -> None:
     buffers.filled[ROWS] += 1
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def keep_frame(state: State, buffers: Buffers, step: int, contact: int) -> None:
     """Add a configuration to the buffers."""
     frame = buffers.filled[FRAMES]
@@ -242,7 +262,7 @@ def keep_frame(state: State, buffers: Buffers, step: int, contact: int) -> None:
     buffers.filled[FRAMES] += 1
 
 
-@njit(cache=True)
+@njit(error_model="numpy")
 def frame_due(settings: Settings, step: int, contact: int) -> bool:
     """True if some output needs the configuration of this step."""
     return (
@@ -253,52 +273,72 @@ def frame_due(settings: Settings, step: int, contact: int) -> bool:
     )
 
 
-# Not cached: the cache of a function does not notice when a function that it calls was replaced,
-# and this one would go on with the force evaluation of an older installation.
-@njit
-def run_steps(
-    packed: PackedModel, settings: Settings, state: State, buffers: Buffers, last_step: int
-) -> int:
-    """Integrate up to a step, or until a buffer is full or the run is unstable; says which.
+def _source_digest() -> str:
+    """Identity of all code that the loop is compiled from."""
+    digest = hashlib.sha256()
+    sources = [*Path(engine.__file__).parent.glob("*.py"), Path(dynamics.__file__), Path(__file__)]
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
-    The neighbour list is a function of the state, so where a run is cut does not matter.
+
+def _compiled(sources: str) -> Callable[[PackedModel, Settings, State, Buffers, int], int]:
+    """The loop, compiled or taken from numba's cache.
+
+    That cache does not notice when a function in another file was replaced, and would go on with
+    the force evaluation of an older installation; but it does compare what a closure refers to.
     """
-    types = settings.types
-    lists = build_lists(packed, types, state.list_positions, state.cell, state.numbers[SKIN])
-    while state.counters[STEP] < last_step:
-        if buffers.filled[ROWS] == len(buffers.rows):
-            return FULL
-        if buffers.filled[FRAMES] == len(buffers.steps):
-            return FULL
-        step = state.counters[STEP] + 1
-        if step > 1:
-            longest = advance(state, settings)
-            if not longest <= MAX_STEP_LENGTH**2:
-                return NOT_FINITE if np.isnan(longest) else TOO_FAST
-        if wandered(state):
-            renew_list_positions(state, step)
-            lists = build_lists(
-                packed, types, state.list_positions, state.cell, state.numbers[SKIN]
+
+    @njit(cache=True, error_model="numpy")
+    def run_steps(
+        packed: PackedModel, settings: Settings, state: State, buffers: Buffers, last_step: int
+    ) -> int:
+        assert sources  # noqa: S101 -- makes the digest part of the closure
+        types = settings.types
+        lists = build_lists(packed, types, state.list_positions, state.cell, state.numbers[SKIN])
+        while state.counters[STEP] < last_step:
+            if buffers.filled[ROWS] == len(buffers.rows):
+                return FULL
+            if buffers.filled[FRAMES] == len(buffers.steps):
+                return FULL
+            step = state.counters[STEP] + 1
+            if step > 1:
+                longest = advance(state, settings)
+                if not longest <= MAX_STEP_LENGTH**2:
+                    return NOT_FINITE if np.isnan(longest) else TOO_FAST
+            if wandered(state):
+                renew_list_positions(state, step)
+                lists = build_lists(
+                    packed, types, state.list_positions, state.cell, state.numbers[SKIN]
+                )
+            energy, contact = evaluate(
+                packed, lists, types, state.positions, state.cell, state.forces, state.virial
             )
-        energy, contact = evaluate(
-            packed, lists, types, state.positions, state.cell, state.forces, state.virial
-        )
-        state.numbers[POTENTIAL] = energy + settings.offset
-        if step > 1:
-            complete(state, settings)
-        else:
-            state.numbers[FIRST_POTENTIAL] = energy + settings.offset
-            state.numbers[KINETIC] = kinetic_energy(state.velocities, settings.masses)
-        measure(state, settings)
-        if step == 1:
-            state.numbers[FIRST_CONSERVED] = state.numbers[CONSERVED]
-        reason = fault(state, settings)
-        if reason != DONE:
-            return reason
-        accumulate(state, settings, contact)
-        if step % settings.energy_interval == 0:
-            keep_row(state, buffers, step)
-        if frame_due(settings, step, contact):
-            keep_frame(state, buffers, step, contact)
-        state.counters[STEP] = step
-    return DONE
+            state.numbers[POTENTIAL] = energy + settings.offset
+            if step > 1:
+                complete(state, settings)
+            else:
+                state.numbers[FIRST_POTENTIAL] = energy + settings.offset
+                state.numbers[KINETIC] = kinetic_energy(state.velocities, settings.masses)
+            measure(state, settings)
+            if step == 1:
+                state.numbers[FIRST_CONSERVED] = state.numbers[CONSERVED]
+            reason = fault(state, settings)
+            if reason != DONE:
+                return reason
+            accumulate(state, settings, contact)
+            if step % settings.energy_interval == 0:
+                keep_row(state, buffers, step)
+            if frame_due(settings, step, contact):
+                keep_frame(state, buffers, step, contact)
+            state.counters[STEP] = step
+        return DONE
+
+    compiled: Callable[[PackedModel, Settings, State, Buffers, int], int] = run_steps
+    return compiled
+
+
+run_steps = _compiled(_source_digest())
+"""Integrate up to a step, or until a buffer is full or the run is unstable; says which (a code of
+`dynamics`). The neighbour list is a function of the state, so where a run is cut does not matter.
+"""

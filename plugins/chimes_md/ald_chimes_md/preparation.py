@@ -4,12 +4,12 @@ from pathlib import Path
 
 import attrs
 import numpy as np
-from ald_chimes_lsq.params_read import read_params
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import BOLTZMANN, TIME
 from ald_chimes_lsq.engine import PackedModel, pack
 from ald_chimes_lsq.params import ParameterFile
+from ald_chimes_lsq.params_read import read_params
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System, read_coordinates, replicate
 from ald_chimes_md.dynamics import (
