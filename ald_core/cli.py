@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from importlib.metadata import version
@@ -43,8 +44,8 @@ class Output(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
-console = Output(highlight=False)
-errors = Output(stderr=True, highlight=False)
+console = Output(highlight=False, markup=False, emoji=False)
+errors = Output(stderr=True, highlight=False, markup=False, emoji=False)
 
 StudyPath = Annotated[Path, typer.Argument(help=f"study folder (with {NAME}) or run file")]
 
@@ -104,7 +105,7 @@ def plugins(
         _show_capabilities(registry, (role_named(role),))
     else:
         capability = registry.find(role_named(role), name)
-        console.print(f"{capability.role} {name}: {(capability.__doc__ or '').splitlines()[0]}")
+        console.print(f"{capability.role} {name}: {_summary(capability)}", soft_wrap=True)
         console.print(_options_table(describe(capability)))
 
 
@@ -137,7 +138,7 @@ def main() -> None:
     try:
         app()
     except AldError as error:
-        errors.print(f"ald: {error}", soft_wrap=True, markup=False)
+        errors.print(f"ald: {error}", soft_wrap=True)
         sys.exit(error.exit_status)
     except SystemExit as end:
         if end.code != INTERRUPTED:
@@ -168,18 +169,31 @@ def _show_status(found: StudyStatus) -> None:
 
 
 def _show_capabilities(registry: Registry, roles: tuple[type[Capability], ...]) -> None:
-    table = Table("role", "name", "from", "what it does")
+    table = _table("role", "name", "from", "what it does")
     for role in roles:
         for offer in registry.of_role(role):
-            summary = (offer.capability.__doc__ or "").strip().splitlines()[0]
-            table.add_row(role.role, offer.capability.name, offer.source, summary)
+            name = offer.capability.name
+            table.add_row(role.role, name, offer.source, _summary(offer.capability))
     for broken in registry.broken:
         table.add_row("BROKEN", broken.entry_point, broken.source, broken.reason)
     console.print(table)
 
 
+def _summary(capability: type[Capability]) -> str:
+    """The first line of its docstring, or of its role's."""
+    return (inspect.getdoc(capability) or "").partition("\n")[0]
+
+
+def _table(*columns: str) -> Table:
+    """A table that folds long words instead of cutting them."""
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def _options_table(infos: list[OptionInfo]) -> Table:
-    table = Table("option", "type", "default", "meaning")
+    table = _table("option", "type", "default", "meaning")
     for info in infos:
         default = "required" if info.required else repr(info.default)
         table.add_row(info.name, info.type, default, info.help)

@@ -8,7 +8,9 @@ from ald_core.runfile import QualityOptions
 from ald_core.types import Failure, Frame, Labels
 
 
-def pass_gates(labels: Labels, frame: Frame, quality: QualityOptions) -> Labels | Failure:
+def pass_gates(  # noqa: PLR0911  one answer per gate
+    labels: Labels, frame: Frame, quality: QualityOptions
+) -> Labels | Failure:
     """The labels, or why they are not believed."""
     n = len(frame.atoms)
     if labels.energy is None or labels.forces is None:
@@ -19,11 +21,13 @@ def pass_gates(labels: Labels, frame: Frame, quality: QualityOptions) -> Labels 
         return Failure(f"the stress has shape {labels.stress.shape}, not (6,)")
     for name, value in (
         ("energy", labels.energy),
-        ("forces", labels.forces),
+        ("force", labels.forces),
         ("stress", labels.stress),
     ):
         if value is not None and not np.all(np.isfinite(value)):
-            return Failure(f"the {name} is not finite")
+            return Failure(
+                f"a {name} is not finite" if name == "force" else f"the {name} is not finite"
+            )
     if labels.energy > 0 and not quality.positive_energy:
         return Failure(f"the total energy {labels.energy:g} eV is positive")
     largest = float(np.abs(labels.forces).max(initial=0.0))

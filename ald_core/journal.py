@@ -74,6 +74,7 @@ class Journal:
     @classmethod
     def _begin(cls, folder: Path, lock: Lock) -> Journal:
         durable.make_folder(folder)
+        durable.sweep(folder)
         number = max(_numbers(folder), default=0) + 1
         header = {
             "type": "GENERATION",

@@ -123,6 +123,15 @@ class ReferenceEngine(MDEngine):
     inner_cutoff: float = option(0.8, help="Å; closer pairs are outside the model", validator=ge(0))
     penalty_zone: float = option(0.02, help="Å beyond the inner cutoff", validator=ge(0))
 
+    def check_case(self, case: Case, elements: Sequence[str]) -> list[str]:
+        """Whether the structure can be read."""
+        del elements  # the potential is the same for all
+        try:
+            _structure(case.structure)
+        except InputError as error:
+            return [f"structure: {error}"]
+        return []
+
     def prepare(self, model: Model, case: Case, seed: int, workdir: Path) -> JobSpec:
         """Write the request with the starting structure in it."""
         atoms = _structure(case.structure)

@@ -149,7 +149,8 @@ class Registry:
         try:
             self._manager.register(module, name=name)
         except pluggy.PluginValidationError as error:
-            self._manager.unregister(module)
+            if self._manager.is_registered(module):  # older pluggy keeps what it had taken
+                self._manager.unregister(module)
             raise PluginError(str(error).splitlines()[-1]) from error
 
     def _refuse_unknown_hooks(self, module: ModuleType) -> None:

@@ -64,21 +64,22 @@ ald_record() {{ # STATUS OUTPUT...: a task is over
   {{
     printf '%s\\n' 'ald-task 1' "holder $ald_holder" "exit $1" || return 1
     shift
-    sync -- stdout stderr || return 1
-    for ald_file in "$@"; do
+    ald_declared=$#
+    for ald_file do
       if [ -f "$ald_file" ]; then
-        sync -- "$ald_file" || return 1
-        case $ald_file in */*) sync -- "${{ald_file%/*}}" || return 1 ;; esac
         ald_sum=$(sha256sum <"$ald_file") || return 1
         ald_size=$(wc -c <"$ald_file") || return 1
         printf 'output %s %d\\n' "${{ald_sum%% *}}" "$ald_size" || return 1
+        set -- "$@" "$ald_file" # behind the declared ones, those that exist, for sync
+        case $ald_file in */*) set -- "$@" "${{ald_file%/*}}" ;; esac
       else
         printf 'output - -\\n' || return 1
       fi
     done
     printf 'end\\n' || return 1
   }} >task.exit.new
-  ald_publish task.exit
+  shift "$ald_declared"
+  sync -- stdout stderr "$@" . && ald_publish task.exit
 }}
 
 export SLURM_EXPORT_ENV=ALL

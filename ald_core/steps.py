@@ -50,6 +50,8 @@ def start(study: Study) -> TrainingSet:
     given = read_frames(study.runfile.frames, study.runfile.study.elements)
     bare = [frame for frame, labels in given if labels is None]
     chosen = _held_out(study, [frame for frame, _ in given])
+    if len(chosen) == len(given):
+        chosen = frozenset()  # a fit needs something, and the seed must not decide whether it has
     ready = [
         LabeledFrame(frame, labels, "given", 1, frame.id in chosen)
         for frame, labels in given
@@ -275,5 +277,6 @@ def _show_labels(study: Study, cycle: int, accepted: Sequence[LabeledFrame]) -> 
     for (source, kind), frames in sorted(by_source.items()):
         tag = f"{_labeler_name(study, kind).upper()}-{'20' if kind == 'bulk' else 'all'}"
         given = frames[0].frame.origin.cycle == 0
-        place = f"given-{source}" if given else f"CASE-{index[source]}"
+        place = f"CASE-{index[source]}" if source in index else source
+        place = f"given-{source}" if given else place
         study.store.show_labels(cycle, f"{tag}/{place}", frames)

@@ -75,8 +75,9 @@ def formula(raw: Any) -> Formula:
         styles, parameters = raw
     else:
         raise TypeError(f"a number or {{styles, parameters}} is needed, not {raw!r}")
-    styles = [styles] if isinstance(styles, str) else list(styles)
-    parameters = list(parameters)
+    styles = [styles] if isinstance(styles, str) else styles
+    if not isinstance(styles, (list, tuple)) or not isinstance(parameters, (list, tuple)):
+        raise TypeError(f"a number or {{styles, parameters}} is needed, not {raw!r}")
     if len(styles) == 1 and parameters and not isinstance(parameters[0], (list, tuple)):
         parameters = [parameters]
     if not styles or len(styles) != len(parameters):
@@ -85,7 +86,7 @@ def formula(raw: Any) -> Formula:
 
 
 def _term(style: Any, parameters: Any) -> Term:
-    if style not in PARAMETERS:
+    if not isinstance(style, str) or style not in PARAMETERS:
         raise TypeError(f"{style!r} is no style (known: {', '.join(PARAMETERS)})")
     try:
         numbers = tuple(float(p) for p in parameters)

@@ -43,7 +43,7 @@ def test_data_is_synced_before_the_rename_and_the_folder_after(
     fsync, rename = os.fsync, Path.rename
 
     def spy_fsync(descriptor: int) -> None:
-        events.append("fsync " + os.readlink(f"/proc/self/fd/{descriptor}"))
+        events.append("fsync " + str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
     def spy_rename(self: Path, target: Path) -> Path:

@@ -35,9 +35,9 @@ Actions = Sequence[str]
 class FakeScheduler(Scheduler):
     """Does to each submission what its script says, and runs one queued job, in any order, per query.
 
-    ok; lost: no answer, nothing queued; lost-ran: no answer, but queued; vanish: an id, but never queued; busy, refuse:
-    an explicit no; twice: the job runs twice; killed: it takes the claim and dies; late: it is invisible for good, and runs
-    when `run_late` is called.
+    lost: no answer, nothing queued; lost-ran: no answer, but queued; vanish: an id, but never queued; busy, refuse: an
+    explicit no; twice: the job runs twice; killed: it takes the claim and dies; late: it is not found and runs when
+    `run_late` is called.
     """
 
     name: ClassVar[str] = "fake"
@@ -110,7 +110,9 @@ class Untouchable(Scheduler):
 def execute(job: Job) -> int:
     log = job.folder / "job.out"
     with log.open("ab") as stream:
-        return subprocess.run(["sh", str(job.script)], stdout=stream, stderr=stream).returncode
+        return subprocess.run(
+            ["sh", str(job.script)], stdout=stream, stderr=stream, check=False
+        ).returncode
 
 
 @attrs.define
@@ -315,6 +317,26 @@ def test_absent_jobs_are_looked_for_again(world: World) -> None:
     assert not world.records("VOID", "LOST")
 
 
+def test_a_job_that_begins_while_its_claim_is_taken_gets_its_time(world: World) -> None:
+    class Tardy(FakeScheduler):
+        """Its job begins at the third query, ends at the fifth, and is never shown."""
+
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            self.queries += 1
+            job = self.queue[0][0]
+            if self.queries == 3:
+                (job.folder / "claim").write_text("claim.x host 1\n")
+            if self.queries == 5:
+                (job.folder / "claim").unlink()
+                assert execute(job) == 0
+            return {}
+
+    tasks = world.tasks(1)
+    assert world.run(Tardy(), tasks) == done(tasks)
+    assert not world.records("VOID", "LOST")
+    world.check(tasks)
+
+
 def test_words_that_are_unknown_are_no_verdict(world: World) -> None:
     class Unknown(FakeScheduler):
         def find(self, prefix: str) -> dict[str, list[JobStatus]]:
@@ -324,8 +346,9 @@ def test_words_that_are_unknown_are_no_verdict(world: World) -> None:
             return super().find(prefix)
 
     tasks = world.tasks(2)
-    assert world.run(Unknown(), tasks) == done(tasks)
+    assert world.run(Unknown(actions=["lost-ran"]), tasks) == done(tasks)
     assert not world.records("VOID", "LOST")
+    assert len(world.records("SUBMITTED")) == 2  # what was found is adopted
 
 
 def test_the_result_outranks_the_queue(world: World) -> None:
@@ -338,6 +361,20 @@ def test_the_result_outranks_the_queue(world: World) -> None:
 
     tasks = world.tasks(3)
     assert world.run(Forever(), tasks) == done(tasks)
+    world.check(tasks)
+
+
+def test_a_job_whose_folder_was_deleted_is_done_again(world: World) -> None:
+    class Deleting(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            if len(self.submitted) == 1:
+                shutil.rmtree(world.study / "ALC-1" / "jobs" / self.submitted[0])
+                self.submitted.append("deleted")
+            return super().find(prefix)
+
+    tasks = world.tasks(1)
+    assert world.run(Deleting(actions=["vanish"]), tasks) == done(tasks)
+    assert "gone" in world.records("LOST")[0]["reason"]
     world.check(tasks)
 
 
@@ -383,6 +420,27 @@ def test_identical_retries_are_bounded_and_then_quarantined(
     (record,) = world.records("QUARANTINED")
     assert (record["task"], record["reason"], record["kind"]) == (bad.identity, "no good", kind)
     assert world.run(Untouchable(), [bad, good]) == [failure, "good done"]
+
+
+def test_a_death_between_the_last_failure_and_the_quarantine(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Stopped("dead")
+
+    failure = Failure("no good")
+    label = world.task("label", "label", fail={0: failure})
+    fit = world.task("fit", "fit", fail={0: failure})
+    for task in (label, fit):
+        with monkeypatch.context() as patch:
+            patch.setattr("ald_core.watch.Run.give_up", die)
+            with pytest.raises(Stopped):
+                world.run(FakeScheduler(), [task])
+    assert world.run(Untouchable(), [label]) == [failure]
+    assert len(world.records("QUARANTINED")) == 1
+    assert world.run(FakeScheduler(), [attrs.evolve(fit, collect=lambda _: "fit done")]) == [
+        "fit done"
+    ]
 
 
 def test_numerical_failures_climb_the_rungs(world: World) -> None:
@@ -494,7 +552,9 @@ def test_a_missing_program_stops_the_stage_until_it_is_there(world: World, tmp_p
 
 def test_a_failing_setup_line_stops_the_stage_until_it_is_right(world: World) -> None:
     tasks = world.tasks(3)
-    wrong = {"label": Resources(setup=("echo cannot load module >&2; false",))}
+    wrong: dict[Role, Resources] = {
+        "label": Resources(setup=("echo cannot load module >&2; false",))
+    }
 
     class Tolerant(FakeScheduler):
         def find(self, prefix: str) -> dict[str, list[JobStatus]]:
@@ -589,6 +649,18 @@ def test_a_request_to_stop_leaves_the_jobs_and_the_next_run_goes_on(
     assert len(set(scheduler.submitted)) == len(scheduler.submitted) == 5
 
 
+def test_a_request_during_the_last_step_is_not_forgotten(world: World) -> None:
+    (task,) = world.tasks(1)
+
+    def collect(workdir: Path) -> str | Failure:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return task.collect(workdir)
+
+    with pytest.raises(Stopped):
+        world.run(FakeScheduler(), [attrs.evolve(task, collect=collect)])
+    assert world.run(Untouchable(), [task]) == done([task])
+
+
 def test_a_second_request_stops_at_once(world: World) -> None:
     class Interrupting(FakeScheduler):
         def find(self, prefix: str) -> dict[str, list[JobStatus]]:
@@ -622,9 +694,10 @@ def test_a_folder_published_before_its_intent_is_adopted(
         raise Dead
 
     tasks = world.tasks(1)
-    with monkeypatch.context() as patch, pytest.raises(Dead):
+    with monkeypatch.context() as patch:
         patch.setattr("ald_core.jobs.intent", die)
-        world.run(FakeScheduler(), tasks)
+        with pytest.raises(Dead):
+            world.run(FakeScheduler(), tasks)
     (folder,) = world.study.glob("ALC-1/jobs/*")
     inode = (folder / "job.sh").stat().st_ino
     assert world.run(FakeScheduler(), tasks) == done(tasks)
@@ -652,6 +725,24 @@ def test_a_superseded_run_submits_nothing(world: World, monkeypatch: pytest.Monk
             runner.run(1, world.tasks(1))
 
 
+def test_a_run_that_is_superseded_while_it_waits_for_room_submits_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Overtaken(FakeScheduler):
+        def submit(self, job: Job) -> str:
+            with pytest.raises(SubmitRefused):
+                super().submit(job)
+            Journal.open(world.study).close()
+            raise SubmitRefused("queue full", retry_later=True)
+
+    monkeypatch.setattr("fcntl.flock", lambda *_: None)
+    monkeypatch.setattr("ald_core.lock._is_alive", lambda *_: False)
+    scheduler = Overtaken(actions=["busy"] * 9)
+    with pytest.raises(Stopped, match="taken over"):
+        world.run(scheduler, world.tasks(1))
+    assert len(scheduler.submitted) == 1
+
+
 def test_a_disk_that_fills_up_stops_the_run_and_nothing_is_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -667,8 +758,9 @@ def test_a_disk_that_fills_up_stops_the_run_and_nothing_is_lost(
         append(stream, data)
 
     scheduler = FakeScheduler()
-    with monkeypatch.context() as patch, pytest.raises(Stopped, match="No space"):
+    with monkeypatch.context() as patch:
         patch.setattr(durable, "append", full)
-        world.run(scheduler, tasks)
+        with pytest.raises(Stopped, match="No space"):
+            world.run(scheduler, tasks)
     assert world.run(scheduler, tasks) == done(tasks)
     world.check(tasks)

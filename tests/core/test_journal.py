@@ -142,7 +142,9 @@ def test_a_second_run_is_refused_in_one_sentence(tmp_path: Path) -> None:
             "import sys; from pathlib import Path; from ald_core.journal import Journal\n"
             f"Journal.open(Path({str(tmp_path)!r}))"
         )
-        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        second = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
         message = second.stderr.strip().splitlines()[-1]
         assert "InputError" in message
         assert f"process {os.getpid()} on host {os.uname().nodename}" in message
@@ -164,7 +166,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
         f"Journal.open(Path({str(tmp_path)!r})).append({{'type': 'X', 'value': 1}})\n"
         "os.kill(os.getpid(), 9)"
     )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert json.loads((tmp_path / ".ald" / "lock").read_text())["pid"] != os.getpid()
     write(tmp_path, 2)
     assert values(tmp_path) == [1, 2]
@@ -210,7 +212,7 @@ def test_without_flock_the_process_itself_is_looked_at(
 def test_jobs_do_not_inherit_the_lock(tmp_path: Path) -> None:
     with Journal.open(tmp_path), subprocess.Popen(["sleep", "60"], close_fds=False) as job:
         try:
-            held = [os.readlink(p) for p in Path(f"/proc/{job.pid}/fd").iterdir()]
+            held = [str(p.readlink()) for p in Path(f"/proc/{job.pid}/fd").iterdir()]
         finally:
             job.kill()
     assert not [path for path in held if ".ald" in path]

@@ -39,12 +39,20 @@ def wait_until(condition: Callable[[], object]) -> None:
 @pytest.fixture(autouse=True)
 def _no_survivors() -> Iterator[None]:
     yield
+    wait_until(lambda: not kill_jobs())
+
+
+def kill_jobs() -> int:
+    """Kill what is left of the jobs of this module; how much that was."""
+    count = 0
     for process in psutil.process_iter():
         try:
             if process.environ().get("ALD_JOB_NAME", "").startswith(RUN):
                 process.kill()
+                count += 1
         except psutil.Error:
             continue
+    return count
 
 
 def test_cores_are_filled_in_order_and_freed(tmp_path: Path) -> None:
@@ -122,7 +130,7 @@ for i in range(3):
     scheduler.submit(Job(f"{RUN}-md-x-{{i}}", f, f / "job.sh", Resources(cores=2)))
 os.kill(os.getpid(), 9)
 """
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     scheduler = LocalScheduler(cores=5)
     assert states(scheduler.find(RUN)) == {0: "running", 1: "running"}
     scheduler.submit(job(tmp_path, 7, "sleep 60", 2))

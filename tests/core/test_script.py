@@ -14,9 +14,7 @@ NAME = "ald-0a1b-label-0123456789ab-1"
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 
 
-def make(
-    folder: Path, specs: Sequence[JobSpec], resources: Resources | None = None
-) -> list[Path]:
+def make(folder: Path, specs: Sequence[JobSpec], resources: Resources | None = None) -> list[Path]:
     """A job folder with a task folder per spec."""
     tasks = [(f"{i:03d}-t", spec) for i, spec in enumerate(specs)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from ald_chimes_lsq.fitter import FAILURE, FRAMES, LABELS, PARAMETERS, REPORT, R
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.params_write import params_text, reduced_text
-from ald_chimes_lsq.setup import FitSetup, StressRows, read_setup
+from ald_chimes_lsq.setup import FitSetup, read_setup
 from ald_chimes_lsq.solve import Solution, comment_block, solve
 from ald_core.errors import InputError
 from ald_core.store import frame_from_json, labels_from_json, labels_to_json
@@ -40,7 +40,7 @@ def fit() -> None:
     """Read the request and the frames, fit, and write the files of `GEN_FF`."""
     request = json.loads(Path(REQUEST).read_text())
     setup = read_setup(Path(SETUP))
-    stress: StressRows = request["stress"] or setup.fit_stress.rows
+    stress: str = request["stress"] or setup.fit_stress.rows
     energy: bool = setup.fit_energy.wanted if request["energy"] is None else request["energy"]
     blocks = [_block(setup, values, stress, energy) for values in _lines()]
     a = np.concatenate([block[0] for block in blocks])
@@ -68,7 +68,7 @@ def _lines() -> Iterator[dict[str, Any]]:
 
 
 def _block(
-    setup: FitSetup, values: dict[str, Any], stress: StressRows, energy: bool
+    setup: FitSetup, values: dict[str, Any], stress: str, energy: bool
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Rows of one frame: matrix, targets, weights (native units), and 1.0 where the row is a force."""
     frame, labels = frame_from_json(values["frame"]), labels_from_json(values["labels"])
@@ -79,7 +79,7 @@ def _block(
         atoms.get_chemical_symbols(),
         atoms.positions,
         atoms.cell[:],
-        stress=None if stress == "none" else stress,
+        stress=None if stress == "none" else stress,  # type: ignore[arg-type]
         energy=energy,
         offsets=energy,
     )

@@ -1,4 +1,4 @@
-"""The exact minimiser of ½ xᵀGx − cᵀx + λ‖x‖₁, by an active-set method.
+"""The exact minimiser of ½‖q − Rx‖² + λ‖x‖₁, by an active-set method.
 
 Feature-sign search of Lee, Battle, Raina, Ng (NIPS 19, 801, 2006), which like least angle regression (Efron, Hastie,
 Johnstone, Tibshirani, Ann. Statist. 32, 407, 2004) keeps a set of variables with their signs, but cannot end early:
@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 import attrs
 import numpy as np
-from ald_core.errors import AldError
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.lasso_kernels import append_row, delete_row, solve_factor
+from ald_chimes_lsq.lasso_kernels import delete_row, solve_lower, solve_upper
+from ald_core.errors import AldError
 
 Floats = NDArray[np.float64]
 Gradient = Callable[[Floats], Floats]
 
 _DEPENDENT = 1e-12
-"""Squared sine of the angle between a column and the span of others, below which it counts as dependent."""
+"""Sine of the angle between a column and the span of others, below which it counts as dependent."""
 _STAGE = 0.3
 """Ratio of successive penalties on the way to the wanted one."""
 _EPS = float(np.finfo(np.float64).eps)
@@ -33,48 +33,49 @@ class LassoResult:
     violation: float
     """Largest violation of the optimality conditions, divided by λ."""
     condition: float
-    """Lower bound of the condition number of the columns in use."""
+    """Lower bound of the condition number of the columns in use, scaled to equal length."""
 
 
 def minimise_lasso(
-    gram: Floats, moment: Floats, penalty: float, gradient: Gradient | None = None
+    matrix: Floats, target: Floats, penalty: float, gradient: Gradient | None = None
 ) -> LassoResult:
-    """Minimise ½ xᵀGx − cᵀx + λ‖x‖₁.
+    """Minimise ½‖q − Rx‖² + λ‖x‖₁.
 
     Args:
-        gram: G = AᵀA (p, p).
-        moment: c = Aᵀb (p,).
+        matrix: R (m, p), for a long A its triangular factor.
+        target: q (m,), for a long A the beginning of Qᵀb.
         penalty: λ > 0.
-        gradient: x ↦ Aᵀ(b − Ax), more accurately than c − Gx gives it; the result then satisfies the conditions in it.
+        gradient: x ↦ Aᵀ(b − Ax), where that is known better than from R and q; the result then satisfies the
+            optimality conditions with this gradient.
 
     Raises:
         AldError: the optimality conditions cannot be met, not even within rounding errors.
     """
-    scale = np.sqrt(np.diag(gram))
-    used = np.flatnonzero(scale > 0.0)
-    x = np.zeros(len(moment))
+    lengths = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
+    used = np.flatnonzero(lengths > 0.0)
+    x = np.zeros(matrix.shape[1])
     if not used.size:
         return LassoResult(x, 0.0, 1.0)
-    own = scale[used]
-    scaled = gram[np.ix_(used, used)] / np.outer(own, own)
-    right = moment[used] / own
-    search = _Search.start(scaled, right, own)
-    level = float(np.abs(moment).max())
+    scale = lengths[used]
+    search = _Search.start(matrix[:, used] / scale, target, scale)
+
+    def slope(full: Floats) -> Floats:
+        return matrix.T @ (target - matrix @ full) if gradient is None else gradient(full)
+
+    def accurate(scaled: Floats) -> Floats:
+        full = np.zeros_like(x)
+        full[used] = scaled / scale
+        own: Floats = slope(full)[used] / scale
+        return own
+
+    level = float(np.abs(search.slope() * scale).max())
     while level > penalty:
         level = max(level * _STAGE, penalty)
         search.run(level)
-
-    def accurate(scaled_x: Floats) -> Floats:
-        full = np.zeros(len(moment))
-        full[used] = scaled_x / own
-        given = moment - gram @ full if gradient is None else gradient(full)
-        return given[used] / own
-
     _correct(search, accurate, penalty)
-    x[used] = search.x / own
-    slope = moment - gram @ x if gradient is None else gradient(x)
-    violation = _violation(x, slope, penalty)
-    noise = float((search.noise() * own).max())
+    x[used] = search.x / scale
+    violation = _violation(x, slope(x), penalty)
+    noise = float((search.noise() * scale).max())
     if violation > 1e-6 * penalty + 100.0 * noise:
         raise AldError(
             f"the LASSO solution misses its optimality conditions by {violation / penalty:.1e} of alpha; "
@@ -90,7 +91,7 @@ def _violation(x: Floats, slope: Floats, penalty: float) -> float:
 
 
 def _correct(search: "_Search", accurate: Gradient, penalty: float) -> None:
-    """Repeat the search with the moment shifted by what c − Gx misses of the accurate gradient."""
+    """Search again with the gradient shifted by what R and q miss of the accurate one."""
     best, best_x = np.inf, search.x.copy()
     for _ in range(6):
         slope = accurate(search.x)
@@ -99,35 +100,41 @@ def _correct(search: "_Search", accurate: Gradient, penalty: float) -> None:
             best, best_x = violation, search.x.copy()
         if violation <= 1e-11 * penalty:
             break
-        search.right = search.right + slope - search.slope()
+        search.shift = search.shift + slope - search.slope()
         search.run(penalty)
     search.x = best_x
 
 
 @attrs.define(eq=False)
 class _Search:
-    """The set of variables in use, with the Cholesky factor of their block of G (unit diagonal)."""
+    """The set of variables in use, with the triangular factor of their columns (of unit length)."""
 
-    gram: Floats
-    right: Floats
+    matrix: Floats
+    target: Floats
     scale: Floats
+    shift: Floats
+    """Added to the slope."""
     x: Floats
     factor: Floats
+    basis: Floats
     active: list[int]
     signs: list[float]
 
     @classmethod
-    def start(cls, gram: Floats, right: Floats, scale: Floats) -> "_Search":
-        n = len(right)
-        return cls(gram, right, scale, np.zeros(n), np.zeros((n + 1, n + 1)), [], [])
+    def start(cls, matrix: Floats, target: Floats, scale: Floats) -> "_Search":
+        m, p = matrix.shape
+        n = min(m, p) + 1
+        empty = np.zeros((n, n)), np.zeros((n, m))
+        return cls(matrix, target, scale, np.zeros(p), np.zeros(p), *empty, [], [])
 
     def slope(self) -> Floats:
-        """c − Gx, negative gradient of the smooth part."""
-        return self.right - self.gram @ self.x
+        """Negative gradient of the smooth part."""
+        return self.matrix.T @ (self.target - self.matrix @ self.x) + self.shift
 
     def noise(self) -> Floats:
         """Rounding error to be expected in the slope."""
-        return 4.0 * _EPS * (np.abs(self.right) + np.abs(self.gram) @ np.abs(self.x))
+        size = float(np.linalg.norm(self.target) + np.abs(self.x).sum())
+        return np.full(len(self.x), 4.0 * _EPS * size)
 
     def condition(self) -> float:
         """Ratio of extreme diagonal entries of the factor."""
@@ -137,22 +144,22 @@ class _Search:
     def run(self, penalty: float) -> None:
         """Go to the minimiser for a penalty, from wherever the search stands."""
         penalties = penalty / self.scale
-        noise = self.noise()
         blocked: set[int] = set()
         batch = 8
-        # Far more than is ever needed; each step lowers the objective.
-        for _ in range(200 + 50 * len(self.right)):
+        # Far more steps than are ever needed; each lowers the objective.
+        for _ in range(200 + 20 * len(self.x)):
             moved, undone = self._settle(penalties)
             blocked = (set() if moved else blocked) | undone
             batch = max(1, batch // 2) if undone else min(64, 2 * batch)
-            excess = np.abs(self.slope()) - penalties
+            slope = self.slope()
+            excess = np.abs(slope) - penalties
             excess[self.active] = 0.0
             excess[list(blocked)] = 0.0
-            wanted = np.flatnonzero(excess > 1e-12 * penalties + noise)
+            wanted = np.flatnonzero(excess > 1e-12 * penalties + self.noise())
             if not wanted.size:
                 return
             order = wanted[np.argsort(-excess[wanted] / penalties[wanted], kind="stable")]
-            self._extend(order[:batch].tolist(), penalties)
+            self._extend(order[:batch].tolist(), np.sign(slope))
 
     def _settle(self, penalties: Floats) -> tuple[bool, set[int]]:
         """Go to the minimiser on the active set, dropping variables that change sign.
@@ -164,7 +171,7 @@ class _Search:
         while self.active:
             signs = np.array(self.signs)
             here = self.x[self.active]
-            there = self._solve(self.right[self.active] - penalties[self.active] * signs)
+            there = self._minimum(penalties[self.active] * signs)
             wrong = np.flatnonzero(signs * there <= 0.0)
             if not wrong.size:
                 self.x[self.active] = there
@@ -177,38 +184,55 @@ class _Search:
                 continue
             steps = here[wrong] / (here[wrong] - there[wrong])
             first = int(wrong[np.argmin(steps)])
-            step = float(steps.min())
-            self.x[self.active] = here + step * (there - here)
+            self.x[self.active] = here + float(steps.min()) * (there - here)
             self._drop(first)
         change, size = np.abs(self.x - before).max(), np.abs(self.x).max()
         return bool(change > 1e-12 * size), undone
 
-    def _solve(self, right: Floats) -> Floats:
-        """Solve with the block of G, refined once."""
+    def _minimum(self, pull: Floats) -> Floats:
+        """Minimiser on the active set for fixed signs, corrected once for rounding."""
         k = len(self.active)
-        block = self.gram[np.ix_(self.active, self.active)]
-        x = solve_factor(self.factor, k, right)
-        x += solve_factor(self.factor, k, right - block @ x)
+        linear = solve_lower(self.factor, k, self.shift[self.active] - pull)
+        x = solve_upper(self.factor, k, self.basis[:k] @ self.target + linear)
+        full = np.zeros_like(self.x)
+        full[self.active] = x
+        rest = self.target - self.matrix @ full
+        missing = (self.matrix.T @ rest + self.shift)[self.active] - pull
+        x += solve_upper(self.factor, k, solve_lower(self.factor, k, missing))
         return np.asarray(x, dtype=np.float64)
 
-    def _extend(self, new: list[int], penalties: Floats) -> None:
-        """Take variables into the set; those that depend on it replace a variable, one at a time."""
-        slope = self.slope()
+    def _append(self, j: int) -> Floats | None:
+        """Take column j into the factor; its coordinates in the set if it depends on the set, else None."""
+        k = len(self.active)
+        column = self.matrix[:, j].copy()
+        along = np.zeros(k)
+        # Twice is enough (Giraud, Langou, Rozložník, Comput. Math. Appl. 50, 1069, 2005).
+        for _ in range(2):
+            part = self.basis[:k] @ column
+            column -= part @ self.basis[:k]
+            along += part
+        rest = float(np.linalg.norm(column))
+        if rest <= _DEPENDENT or k + 1 == len(self.factor):
+            return np.asarray(solve_upper(self.factor, k, along), dtype=np.float64)
+        self.factor[k, :k] = along
+        self.factor[k, k] = rest
+        self.basis[k] = column / rest
+        return None
+
+    def _extend(self, new: list[int], signs: Floats) -> None:
+        """Take variables into the set; one that depends on it replaces a variable of the set."""
         for position, j in enumerate(new):
-            k = len(self.active)
-            column = np.ascontiguousarray(self.gram[self.active, j])
-            rest = append_row(self.factor, k, column, float(self.gram[j, j]))
-            if rest > _DEPENDENT:
-                self.factor[k, k] = np.sqrt(rest)
+            coordinates = self._append(j)
+            if coordinates is None:
                 self.active.append(j)
-                self.signs.append(float(np.sign(slope[j])))
+                self.signs.append(float(signs[j]))
             elif position == 0:
-                self._replace(j, float(np.sign(slope[j])), column)
+                self._replace(j, float(signs[j]), coordinates)
                 return
 
-    def _replace(self, j: int, sign: float, column: Floats) -> None:
-        """Move along the direction that leaves Ax unchanged, until a variable of the set is zero; j takes its place."""
-        way = -sign * solve_factor(self.factor, len(self.active), column)
+    def _replace(self, j: int, sign: float, coordinates: Floats) -> None:
+        """Move along the direction that leaves Rx unchanged until a variable of the set is zero; j takes its place."""
+        way = -sign * coordinates
         here = self.x[self.active]
         towards = np.flatnonzero(way * here < 0.0)
         if not towards.size:
@@ -218,16 +242,12 @@ class _Search:
         step = float(steps.min())
         self.x[self.active] = here + step * way
         self._drop(first)
-        k = len(self.active)
-        column = np.ascontiguousarray(self.gram[self.active, j])
-        rest = append_row(self.factor, k, column, float(self.gram[j, j]))
-        if rest > _DEPENDENT:
-            self.factor[k, k] = np.sqrt(rest)
+        if self._append(j) is None:
             self.x[j] = sign * step
             self.active.append(j)
             self.signs.append(sign)
 
     def _drop(self, position: int) -> None:
-        delete_row(self.factor, len(self.active), position)
+        delete_row(self.factor, self.basis, len(self.active), position)
         self.x[self.active.pop(position)] = 0.0
         self.signs.pop(position)

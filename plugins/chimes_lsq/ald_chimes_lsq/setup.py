@@ -3,14 +3,16 @@
 Source: the input description of the ChIMES LSQ manual and the behaviour of its program.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, cast
 
 import attrs
 
-from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, PairType, Transform
+from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, Transform
 from ald_chimes_lsq.setup_sections import Row, Sections, read_sections
+from ald_chimes_lsq.setup_tables import ChargeConstraint, read_constraints, read_pair, read_types
 from ald_chimes_lsq.tokens import (
     Place,
     parse_boolean,
@@ -20,7 +22,7 @@ from ald_chimes_lsq.tokens import (
     parse_word,
     read_text,
 )
-from ald_chimes_lsq.topology import MAX_TYPES, build_basis, pair_names
+from ald_chimes_lsq.topology import build_basis, check_orders, order_pairs
 from ald_core.errors import InputError
 
 StressRows = Literal["none", "diagonal", "full"]
@@ -56,15 +58,6 @@ class EnergyFit:
     def of(self, frame: int) -> bool:
         """Whether a frame, by its number from 0, has energy rows."""
         return self.wanted and (self.frames is None or frame < self.frames)
-
-
-@attrs.frozen
-class ChargeConstraint:
-    """A row of the design matrix that ties fitted charge products together."""
-
-    coefficients: tuple[float, ...]
-    """One per pair type, in canonical order."""
-    value: float
 
 
 @attrs.frozen(eq=False)
@@ -113,7 +106,7 @@ def read_setup(path: Path | str) -> FitSetup:
         raise Place(path, keys["FITSTRS"].line).error(
             "stresses cannot be fitted together with charges; set FITSTRS or FITCOUL to false"
         )
-    types = _read_types(sections, path, fit_charges)
+    types = read_types(sections, path, fit_charges)
     basis = _read_basis(sections, path, types, hierarchical, fit_charges)
     trajectory, multi = _read_trajectory(keys, path)
     return FitSetup(
@@ -130,9 +123,18 @@ def read_setup(path: Path | str) -> FitSetup:
         hierarchical=hierarchical,
         skip_frames=_integer(keys, "SKPFRMS", path, minimum=None),
         neighbours=_read_neighbours(keys, path),
-        charge_constraints=_read_constraints(sections, path, basis) if fit_charges else (),
+        charge_constraints=read_constraints(sections, path, basis) if fit_charges else (),
         ignored_keys=sections.ignored,
     )
+
+
+@contextmanager
+def _located(place: Place) -> Iterator[None]:
+    """Complete the place of a complaint."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.reason, path=place.path, line=error.line or place.line) from None
 
 
 def _place(row: Row, path: Path) -> Place:
@@ -242,6 +244,8 @@ def _read_orders(keys: Mapping[str, Row], path: Path) -> tuple[int, int, int]:
     ):
         raise place.error("the Chebyshev range must be '-1 1'; leave it out")
     o2, o3, o4 = [*orders, 0, 0][:3]
+    with _located(place):
+        check_orders((o2, o3, o4))
     return o2, o3, o4
 
 
@@ -287,83 +291,6 @@ def _read_inner(keys: Mapping[str, Row], path: Path) -> InnerRule:
     return InnerRule("SMOOTH", distance)
 
 
-def _read_types(sections: Sections, path: Path, fit_charges: bool) -> list[AtomType]:
-    declared = _required(sections.keys, "NATMTYP", path)
-    place = _place(declared, path)
-    number = parse_integer(declared.words[0], "NATMTYP", place, minimum=1)
-    if number > MAX_TYPES:
-        raise place.error(f"NATMTYP must be at most {MAX_TYPES}, found {number}")
-    if sections.types is None:
-        raise InputError("the table '# TYPEIDX #  # ATM_TYP # ...' is missing", path=path)
-    if len(sections.types.rows) != number:
-        raise Place(path, sections.types.line).error(
-            f"NATMTYP (line {declared.line}) is {number}, but this table has "
-            f"{len(sections.types.rows)} rows"
-        )
-    types: list[AtomType] = []
-    for row in sections.types.rows:
-        atom_type = _read_type(row, path, fit_charges)
-        if any(atom_type.name == other.name for other in types):
-            raise _place(row, path).error(f"atom type '{atom_type.name}' is given twice")
-        types.append(atom_type)
-    return types
-
-
-def _read_type(row: Row, path: Path, fit_charges: bool) -> AtomType:
-    place = _place(row, path)
-    if len(row.words) < 4:
-        raise place.error(
-            f"an atom type needs 4 columns (number, name, charge, mass), found {len(row.words)}"
-        )
-    _, name, charge_word, mass_word = row.words[:4]
-    if fit_charges:
-        charge = -1.0 if charge_word.startswith("-") else 1.0
-        if charge_word not in {"+", "-"} and parse_number(charge_word, "the charge", place) == 0.0:
-            raise place.error(f"with FITCOUL true the charge of {name} must be a sign, + or -")
-    else:
-        charge = parse_number(charge_word, f"the charge of {name} (FITCOUL is false)", place)
-        if charge != 0.0:
-            raise place.error(
-                f"the charge of {name} is {charge_word}: a fit with fixed charges is not supported; "
-                "use 0.0, or FITCOUL true with + or -"
-            )
-    mass = parse_number(mass_word, f"the mass of {name}", place)
-    if mass <= 0.0:
-        raise place.error(f"the mass of {name} must be positive, found {mass_word}")
-    return AtomType(name=name, mass=mass, charge=charge)
-
-
-def _read_pair(row: Row, path: Path, names: set[str], transform: Transform) -> PairType:
-    place = _place(row, path)
-    if len(row.words) < 7:
-        raise place.error(
-            "a pair needs 7 columns (number, type, type, S_MINIM, S_MAXIM, S_DELTA, MORSE_LAMBDA), "
-            f"found {len(row.words)}"
-        )
-    _, first, second = row.words[:3]
-    for name in (first, second):
-        if name not in names:
-            raise place.error(
-                f"pair {first} {second}: '{name}' is not an atom type (known: {', '.join(sorted(names))})"
-            )
-    rmin = parse_number(row.words[3], "S_MINIM", place)
-    rmax = parse_number(row.words[4], "S_MAXIM", place)
-    parse_number(row.words[5], "S_DELTA", place)
-    morse_lambda = parse_number(row.words[6], "MORSE_LAMBDA", place)
-    if not 0.0 <= rmin < rmax:
-        raise place.error(
-            f"pair {first} {second}: S_MINIM {rmin:g} must not be negative and must be smaller than "
-            f"S_MAXIM {rmax:g}"
-        )
-    if transform == "INVRSE_R" and rmin == 0.0:
-        raise place.error(f"pair {first} {second}: S_MINIM must be positive for CHBTYPE INVRSE_R")
-    if transform == "MORSE" and morse_lambda <= 0.0:
-        raise place.error(
-            f"pair {first} {second}: MORSE_LAMBDA must be positive, found {morse_lambda:g}"
-        )
-    return PairType(first, second, rmin, rmax, morse_lambda)
-
-
 def _read_basis(
     sections: Sections,
     path: Path,
@@ -380,10 +307,12 @@ def _read_basis(
                 "types and pairs can only be excluded in a hierarchical fit; add '# HIERARC #' with true"
             )
     names = {t.name for t in types}
-    pairs = [_read_pair(row, path, names, transform) for row in sections.pairs.rows]
+    pairs = [read_pair(row, path, names, transform) for row in sections.pairs.rows]
     orders = _read_orders(sections.keys, path)
     cutoff, inner = _read_cutoff(sections.keys, path), _read_inner(sections.keys, path)
-    try:
+    with _located(Place(path, sections.pairs.line)):
+        pairs = list(order_pairs(types, pairs))
+    with _located(Place(path)):
         return build_basis(
             types,
             pairs,
@@ -395,32 +324,3 @@ def _read_basis(
             exclusions=sections.exclusions,
             fit_charges=fit_charges,
         )
-    except InputError as error:
-        raise InputError(error.reason, path=path, line=error.line) from None
-
-
-def _read_constraints(sections: Sections, path: Path, basis: Basis) -> tuple[ChargeConstraint, ...]:
-    if sections.constraints is None:
-        return ()
-    n_pairs = len(basis.pairs)
-    rows = sections.constraints.rows
-    if len(rows) != n_pairs - 1:
-        raise Place(path, sections.constraints.line).error(
-            f"{n_pairs - 1} charge constraints are needed for {n_pairs} pairs, found {len(rows)}"
-        )
-    names = pair_names(basis.types)
-    constraints = []
-    for row in rows:
-        place = _place(row, path)
-        if len(row.words) != 2 * n_pairs + 1:
-            raise place.error(
-                f"a charge constraint has {n_pairs} pair names, {n_pairs} coefficients and a value; "
-                f"found {len(row.words)} words"
-            )
-        indices = [names.get(word, -1) for word in row.words[:n_pairs]]
-        if sorted(indices) != list(range(n_pairs)):
-            raise place.error(f"a charge constraint must name each of the {n_pairs} pairs once")
-        numbers = [parse_number(w, "a charge constraint", place) for w in row.words[n_pairs:]]
-        by_pair = dict(zip(indices, numbers[:-1], strict=True))
-        constraints.append(ChargeConstraint(tuple(by_pair[i] for i in range(n_pairs)), numbers[-1]))
-    return tuple(constraints)

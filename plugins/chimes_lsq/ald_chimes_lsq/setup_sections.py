@@ -155,9 +155,7 @@ def _refuse_repeated(
     found: dict[str, Row] | dict[str, Table], key: str, row: Row, path: Path
 ) -> None:
     if key in found:
-        raise Place(path, row.line).error(
-            f"{key} is given twice, first before line {found[key].line + 1}"
-        )
+        raise Place(path, row.line).error(f"{key} is given twice, first at line {found[key].line}")
 
 
 def _begins_keyword(row: Row) -> bool:

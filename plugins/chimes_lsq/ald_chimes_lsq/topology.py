@@ -100,8 +100,8 @@ def build_basis(
         InputError: with the line of the special cutoff or exclusion, where that is known.
     """
     _check_types(types)
-    _check_orders(orders)
-    ordered = _order_pairs(types, pairs)
+    check_orders(orders)
+    ordered = order_pairs(types, pairs)
     names = pair_names(types)
     excluded = [_excluded_indices(types, body, exclusions) for body in (1, 2, 3, 4)]
     clusters: list[tuple[ClusterType, ...]] = []
@@ -226,7 +226,8 @@ def _check_types(types: Sequence[AtomType]) -> None:
             raise InputError(f"atom type '{name}' is given twice; names must differ")
 
 
-def _check_orders(orders: tuple[int, int, int]) -> None:
+def check_orders(orders: tuple[int, int, int]) -> None:
+    """Complain about orders that have no terms or far too many."""
     for order, body, limit in zip(orders, (2, 3, 4), MAX_ORDERS, strict=True):
         if not 0 <= order <= limit:
             raise InputError(f"the {body}-body order must be between 0 and {limit}, found {order}")
@@ -240,7 +241,7 @@ def _check_orders(orders: tuple[int, int, int]) -> None:
             )
 
 
-def _order_pairs(types: Sequence[AtomType], pairs: Sequence[PairType]) -> tuple[PairType, ...]:
+def order_pairs(types: Sequence[AtomType], pairs: Sequence[PairType]) -> tuple[PairType, ...]:
     """Bring pairs into canonical order and their names into canonical spelling."""
     known = {t.name for t in types}
     given: dict[frozenset[str], PairType] = {}

@@ -1,1 +1,1 @@
-"""."""
+"""Molecular dynamics with ChIMES models."""

@@ -40,7 +40,7 @@ def load_checkpoint(folder: Path, inputs: str) -> tuple[State, dict[str, int]]:
     """
     path = folder / CHECKPOINT
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             state = State(**{name: archive[name] for name in State._fields})
             notes = json.loads(str(archive["notes"]))
             sizes = {str(name): int(size) for name, size in notes["sizes"].items()}

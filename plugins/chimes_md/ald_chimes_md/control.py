@@ -317,4 +317,3 @@ def _inner_rule(values: _Values) -> InnerRule | None:
     elif words == ("CONSTANT_DERIV",):
         return InnerRule("CONSTANT_DERIV")
     raise values.error("CHEBYFIX", "use 'SMOOTH d' with d > 0 Å, ZERO_DERIV or CONSTANT_DERIV")
-

@@ -4,7 +4,6 @@ Step 1 is the initial configuration. The thermostat follows G. J. Martyna, D. J.
 M. L. Klein, J. Chem. Phys. 101, 4177 (1994), with velocities and thermostat made consistent by
 exactly ten iterations, as ChIMES MD does.
 """
-# mypy: disable-error-code="untyped-decorator"
 
 import hashlib
 from collections.abc import Callable
@@ -93,7 +92,7 @@ def degrees_of_freedom(settings: Settings) -> int:
 @njit(error_model="numpy")
 def thermostat_force(kinetic: float, settings: Settings) -> float:
     """G, the acceleration of the thermostat."""
-    excess = 2.0 * kinetic - degrees_of_freedom(settings) * settings.thermal_energy
+    excess: float = 2.0 * kinetic - degrees_of_freedom(settings) * settings.thermal_energy
     return excess / settings.thermostat_mass
 
 
@@ -176,9 +175,9 @@ def renew_list_positions(state: State, step: int) -> None:
     """
     life = step - state.counters[REBUILT_AT]
     skin = state.numbers[SKIN]
-    if life < 4:
+    if life < 5:
         skin = min(skin * 1.25, MAX_SKIN)
-    elif life > 12:
+    elif life > 15:
         skin = max(skin * 0.8, MIN_SKIN)
     state.numbers[SKIN] = skin
     state.list_positions[:] = state.positions
@@ -323,7 +322,7 @@ def _compiled(sources: str) -> Callable[[PackedModel, Settings, State, Buffers, 
             measure(state, settings)
             if step == 1:
                 state.numbers[FIRST_CONSERVED] = state.numbers[CONSERVED]
-            reason = fault(state, settings)
+            reason: int = fault(state, settings)
             if reason != DONE:
                 return reason
             accumulate(state, settings, contact)

@@ -18,7 +18,7 @@ from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.params_write import with_penalty
 from ald_chimes_md.control import read_control
 from ald_chimes_md.coordinates import read_coordinates
-from ald_chimes_md.keywords import with_values
+from ald_chimes_md.keywords import read_keywords, with_values
 from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, STATISTICS
 from ald_chimes_md.run import RESULT
 from ald_core.errors import InputError
@@ -39,6 +39,11 @@ class ChimesMD(MDEngine):
     reads: ClassVar[tuple[str, ...]] = ("chimes",)
     steps: int | None = option(
         None, help="instead of N_MDSTP in run_md.in", validator=optional(ge(1))
+    )
+    frame_interval: int | None = option(
+        None,
+        help="steps between clear frames, instead of FRQDFTB in run_md.in; close contacts are kept at every step",
+        validator=optional(ge(1)),
     )
     penalty_distance: float = option(
         0.02,
@@ -63,7 +68,14 @@ class ChimesMD(MDEngine):
         }
         if self.steps is not None:
             values["N_MDSTP"] = self.steps
-        (workdir / CONTROL).write_text(with_values(_input(case).read_text(), values))
+        text = _input(case).read_text()
+        if self.frame_interval is not None:
+            values |= {
+                key: self.frame_interval
+                for key in ("FRQDFTB", "FRQTRAJ")
+                if key in read_keywords(text, case.input)
+            }
+        (workdir / CONTROL).write_text(with_values(text, values))
         reduced = model.path.with_name(model.path.name + ".reduced")
         text = (reduced if reduced.is_file() else model.path).read_text()
         text = with_penalty(text, self.penalty_distance, self.penalty_scaling)
@@ -90,7 +102,7 @@ class ChimesMD(MDEngine):
             result["steps_done"],
             result["steps_planned"],
             result["stable"],
-            result["reason"],
+            result["reason"] or "",
             None if drift is None else drift * KCAL_PER_MOL,
             tuple(result["contact_counts"]),
         )

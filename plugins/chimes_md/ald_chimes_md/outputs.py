@@ -67,17 +67,18 @@ class Outputs:
         self._elements = system.elements
         self._text = FrameText(system, type_names, control.timestep, wrapped=control.wrap_output)
         self._conserved = control.ensemble.kind != "NVE"
-        self._stack = ExitStack()
-        self._files = {
-            name: self._stack.enter_context((folder / name).open("wb" if sizes is None else "r+b"))
-            for name in output_names(control)
-        }
+        mode = "wb" if sizes is None else "r+b"
+        with ExitStack() as stack:
+            self._files = {
+                name: stack.enter_context((folder / name).open(mode))
+                for name in output_names(control)
+            }
+            for name, size in ({} if sizes is None else sizes).items():
+                self._files[name].truncate(size)
+                self._files[name].seek(size)
+            self._stack = stack.pop_all()
         if sizes is None:
             self._add(STATISTICS, statistics_heading(conserved=self._conserved))
-        else:
-            for name, file in self._files.items():
-                file.truncate(sizes[name])
-                file.seek(sizes[name])
 
     def __enter__(self) -> Self:
         return self

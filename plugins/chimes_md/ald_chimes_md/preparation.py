@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import BOLTZMANN, TIME
 from ald_chimes_lsq.engine import PackedModel, pack
-from ald_chimes_lsq.params import ParameterFile
-from ald_chimes_lsq.params_read import read_params
+from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System, read_coordinates, replicate
 from ald_chimes_md.dynamics import (
@@ -30,12 +29,15 @@ HOT = 20.0
 MARGIN = 20_000.0
 """K, for few atoms and for starting structures far from equilibrium"""
 
+MAX_NEIGHBOURS = 5000
+"""Per atom; several times what any real substance has, and what memory can hold."""
+
 
 @attrs.frozen(eq=False)
 class Preparation:
     """A run before its first step."""
 
-    model: PackedModel
+    packed: PackedModel
     settings: Settings
     state: State
     system: System
@@ -48,28 +50,28 @@ def prepare(control: Control, folder: Path) -> Preparation:
 
     File names are relative to the folder. Raises InputError for what cannot be used together.
     """
-    parameters = read_params(folder / control.parameter_file)
-    _check_charges(parameters, folder / control.parameter_file)
-    basis = parameters.basis
+    parameter_file = folder / control.parameter_file
+    model = ChimesModel.read(parameter_file)
+    _refuse_charges(model, parameter_file)
     if control.inner is not None:
-        basis = attrs.evolve(basis, inner=control.inner)
-    model = pack(attrs.evolve(parameters, basis=basis))
+        model = attrs.evolve(model, basis=attrs.evolve(model.basis, inner=control.inner))
     coordinates = folder / control.coordinate_file
     system = replicate(read_coordinates(coordinates), control.replicate)
-    type_names = tuple(t.name for t in basis.types)
+    _check_density(system, model.basis.max_rmax, coordinates)
+    type_names = tuple(t.name for t in model.basis.types)
     types = _types(system, type_names, coordinates)
-    masses = np.array([t.mass for t in basis.types])[types]
+    masses = np.array([t.mass for t in model.basis.types])[types]
     velocities = _velocities(control, system, masses, coordinates)
-    settings = _settings(control, parameters, types, masses, velocities)
+    settings = _settings(control, model, types, masses, velocities)
     thermal_energy = max(settings.thermal_energy, BOLTZMANN * _temperature(masses, velocities))
     skin = automatic_skin(settings.dt, thermal_energy, masses)
     state = initial_state(system.positions, velocities, system.cell, skin)
-    return Preparation(model, settings, state, system, type_names)
+    return Preparation(pack(model), settings, state, system, type_names)
 
 
 def _settings(
     control: Control,
-    parameters: ParameterFile,
+    model: ChimesModel,
     types: NDArray[np.int64],
     masses: Floats,
     velocities: Floats,
@@ -77,7 +79,7 @@ def _settings(
     thermal_energy = BOLTZMANN * control.temperature
     relaxation = control.ensemble.thermostat_time / TIME
     mass = (3 * len(types) - 3) * thermal_energy * relaxation**2
-    offsets = parameters.coefficients.offsets
+    offsets = model.coefficients.offsets
     with_offsets = control.with_offsets and offsets is not None
     hottest = max(control.temperature, _temperature(masses, velocities))
     return Settings(
@@ -99,11 +101,23 @@ def _settings(
     )
 
 
-def _check_charges(parameters: ParameterFile, path: Path) -> None:
-    charged = any(t.charge != 0.0 for t in parameters.basis.types)
-    if charged or parameters.coefficients.charges is not None:
-        message = "charges are not implemented; use a model without them"
+def _refuse_charges(model: ChimesModel, path: Path) -> None:
+    products = model.coefficients.charges
+    charged = any(t.charge != 0.0 for t in model.basis.types)
+    if charged or (products is not None and products.any()):
+        message = "the model has charges, which are not implemented; refit without them"
         raise InputError(message, path=path)
+
+
+def _check_density(system: System, cutoff: float, path: Path) -> None:
+    density = len(system.elements) / abs(float(np.linalg.det(system.cell)))
+    neighbours = density * 4.0 / 3.0 * np.pi * cutoff**3
+    if neighbours > MAX_NEIGHBOURS:
+        message = (
+            f"an atom has some {neighbours:.0f} neighbours within the cutoff of {cutoff:g} Å; "
+            "are the cell lengths in Å?"
+        )
+        raise InputError(message, path=path, line=2)
 
 
 def _types(system: System, type_names: tuple[str, ...], path: Path) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 The command leaves `md.json` beside the outputs, equal bytes for equal inputs, and the time that it
 took in `md_timing.json`. Exit status 0: it ran (whether it was stable is in `md.json`); 2: bad
-input.
+input; 3: a file could not be written.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from ald_chimes_md.frame_text import final_frame
 from ald_chimes_md.integrator_kernels import run_steps
 from ald_chimes_md.outputs import FINAL, Outputs
 from ald_chimes_md.preparation import Preparation, prepare
-from ald_core.errors import InputError
+from ald_core.errors import InputError, Stopped
 
 RESULT = "md.json"
 TIMING = "md_timing.json"
@@ -149,14 +149,14 @@ class _Loop:
         self.buffers = empty_buffers(
             n_atoms, MAX_ROWS, frames, forces=with_forces, velocities=control.velocity_interval > 0
         )
-        self._model = preparation.model
+        self._packed = preparation.packed
         self._settings = preparation.settings
         self._state = state
         self._seconds = 0.0
         self._steps = 0
         self._stretch = 20
         # Compiles without doing a step, so that the clock measures steps only.
-        run_steps(self._model, self._settings, state, self.buffers, 0)
+        run_steps(self._packed, self._settings, state, self.buffers, 0)
 
     @property
     def seconds_per_step(self) -> float:
@@ -169,7 +169,7 @@ class _Loop:
         before = int(self._state.counters[STEP])
         target = min(end, before + self._stretch)
         start = time.perf_counter()
-        status = int(run_steps(self._model, self._settings, self._state, self.buffers, target))
+        status = int(run_steps(self._packed, self._settings, self._state, self.buffers, target))
         self._seconds += time.perf_counter() - start
         self._steps += int(self._state.counters[STEP]) - before
         if self._steps:
@@ -230,13 +230,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder: Path = options.control.parent
     try:
+        (folder / RESULT).unlink(missing_ok=True)
         result = attrs.asdict(run(read_control(options.control), folder, resume=options.resume))
+        timing = {"seconds_per_step": result.pop("seconds_per_step")}
+        for name, content in ((TIMING, timing), (RESULT, result)):
+            _write(folder / name, (json.dumps(content, indent=1) + "\n").encode())
     except InputError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
-    timing = {"seconds_per_step": result.pop("seconds_per_step")}
-    for name, content in ((RESULT, result), (TIMING, timing)):
-        _write(folder / name, (json.dumps(content, indent=1) + "\n").encode())
+        return error.exit_status
+    except OSError as error:
+        sys.stderr.write(f"{folder}: {error}; put it right and run again\n")
+        return Stopped.exit_status
     return 0
 
 

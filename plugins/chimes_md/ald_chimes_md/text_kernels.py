@@ -1,5 +1,4 @@
 """Numbers as text, fast enough for a frame at every step."""
-# mypy: disable-error-code="untyped-decorator"
 
 import numpy as np
 from numba import njit

@@ -1,0 +1,181 @@
+"""Compiled two- and three-body rows of the design matrix.
+
+The matrices M of `triplet_kernels` serve here, too: column by column, dE/dr_ij is a sum over the terms of one orbit of
+(fT_p)'(ij) M[q, r]. Arrays of rows have at least 8 columns more than there are: up to 7 entries after the last one of
+a pair or cluster are rewritten with what they were.
+"""
+
+import numpy as np
+from numba import njit
+
+from ald_chimes_lsq.pair_kernels import fill_row
+from ald_chimes_lsq.simd_kernels import LANES, at, fma, load, multiply, spread, store
+from ald_chimes_lsq.triplet_kernels import neighbour_matrix
+
+OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+
+
+@njit(**OPTIONS, forceinline=True)
+def add_edge(lists, e, gradient, n, column, rows, virials):
+    """Add the derivatives of n columns by the length of an edge to the rows of its atoms and to the virials.
+
+    `virials` without columns are left alone.
+    """
+    width = rows.shape[1]
+    inverse = 1.0 / lists.distances[e]
+    x, y, z = lists.vectors[0, e], lists.vectors[1, e], lists.vectors[2, e]
+    ux, uy, uz = x * inverse, y * inverse, z * inverse
+    plus_x, plus_y, plus_z = spread(ux), spread(uy), spread(uz)
+    minus_x, minus_y, minus_z = spread(-ux), spread(-uy), spread(-uz)
+    xx, xy, xz = spread(-ux * x), spread(-ux * y), spread(-ux * z)
+    yy, yz, zz = spread(-uy * y), spread(-uy * z), spread(-uz * z)
+    i = 3 * lists.first[e] * width + column
+    j = 3 * lists.second[e] * width + column
+    for c in range(0, n, LANES):
+        g = load(gradient, c)
+        store(rows, i + c, fma(plus_x, g, load(rows, i + c)))
+        store(rows, i + width + c, fma(plus_y, g, load(rows, i + width + c)))
+        store(rows, i + 2 * width + c, fma(plus_z, g, load(rows, i + 2 * width + c)))
+        store(rows, j + c, fma(minus_x, g, load(rows, j + c)))
+        store(rows, j + width + c, fma(minus_y, g, load(rows, j + width + c)))
+        store(rows, j + 2 * width + c, fma(minus_z, g, load(rows, j + 2 * width + c)))
+    if virials.shape[1] == 0:
+        return
+    for c in range(0, n, LANES):
+        g = load(gradient, c)
+        v = column + c
+        store(virials, v, fma(xx, g, load(virials, v)))
+        store(virials, v + width, fma(xy, g, load(virials, v + width)))
+        store(virials, v + 2 * width, fma(xz, g, load(virials, v + 2 * width)))
+        store(virials, v + 3 * width, fma(yy, g, load(virials, v + 3 * width)))
+        store(virials, v + 4 * width, fma(yz, g, load(virials, v + 4 * width)))
+        store(virials, v + 5 * width, fma(zz, g, load(virials, v + 5 * width)))
+
+
+@njit(**OPTIONS)
+def pair_rows(packed, columns, lists, want_energy, rows, virials, energies):
+    """Two-body columns; a pair with r <= rmin contributes nothing."""
+    n = packed.order2
+    values = np.zeros(n + 1 + LANES)
+    derivatives = np.zeros(n + 1 + LANES)
+    gradient = np.zeros(n + LANES)
+    for p in range(packed.pair_rmin.size):
+        column = columns.pair_column[p]
+        if column < 0:
+            continue
+        rmin, rmax = packed.pair_rmin[p], packed.pair_rmax[p]
+        for e in range(lists.pair_start[p], lists.pair_start[p + 1]):
+            r = lists.distances[e]
+            if r <= rmin or r >= rmax:
+                continue
+            fill_row(
+                packed.rules,
+                r,
+                lists.transformed[e],
+                packed.pair_lambda[p],
+                rmin,
+                rmax,
+                packed.pair_middle[p],
+                packed.pair_scale[p],
+                n + 1,
+                values,
+                derivatives,
+            )
+            for k in range(n):
+                gradient[k] = derivatives[k + 1]
+            add_edge(lists, e, gradient, n, column, rows, virials)
+            if want_energy:
+                for k in range(n):
+                    energies[column + k] += values[k + 1]
+
+
+@njit(**OPTIONS)
+def triplet_rows(packed, columns, lists, types, want_energy, rows, virials, energies):
+    """Three-body columns."""
+    n_types = packed.pair_of.shape[0]
+    order, stride = packed.order3, packed.stride
+    size = stride * stride
+    values, derivatives = lists.values.reshape(-1), lists.derivatives.reshape(-1)
+    matrix = np.empty(size)
+    product = np.empty(order * size)
+    gradient = np.zeros(columns.max_parameters + LANES)
+    # Energies are summed before they are sorted into columns: tensors by types of the three atoms.
+    sums = np.zeros(n_types**3 * order * size if want_energy else 0)
+    for p in range(packed.pair_rmin.size):
+        for m in range(lists.bond_start[p], lists.bond_start[p + 1]):
+            e = lists.pair_start[p] + m - lists.bond_start[p]
+            a, b = types[lists.first[e]], types[lists.second[e]]
+            for c in range(n_types):
+                begin, end = lists.row_start[m * n_types + c], lists.row_start[m * n_types + c + 1]
+                if begin == end:
+                    continue
+                s = packed.triplet_set[a, b, c]
+                if lists.distances[e] >= packed.set_rmax[s]:
+                    continue
+                own = (lists.slot_start[s] + m - lists.bond_start[p]) * stride
+                for u in range(0, stride, LANES):
+                    for v in range(0, stride, LANES):
+                        place = u * stride + v
+                        neighbour_matrix(
+                            values, lists.partners, begin, end, stride, u, v, matrix, place
+                        )
+                outer_product(derivatives, own, order, matrix, product)
+                kind, row = packed.triplet_of[a, b, c], (a * n_types + b) * n_types + c
+                n = columns.triplet_parameters[kind]
+                sum_orbits(columns.term_start, columns.terms, row, n, product, 0, gradient)
+                add_edge(lists, e, gradient, n, columns.triplet_column[kind], rows, virials)
+                if want_energy:
+                    add_outer_product(values, own, order, matrix, sums, row * order * size)
+    if want_energy:
+        for a in range(n_types):
+            for b in range(n_types):
+                for c in range(n_types):
+                    kind, row = packed.triplet_of[a, b, c], (a * n_types + b) * n_types + c
+                    if kind < 0:
+                        continue
+                    column, n = columns.triplet_column[kind], columns.triplet_parameters[kind]
+                    place = row * order * size
+                    sum_orbits(columns.term_start, columns.terms, row, n, sums, place, gradient)
+                    for k in range(n):
+                        energies[column + k] += gradient[k] / 3.0
+
+
+@njit(**OPTIONS, forceinline=True)
+def outer_product(factors, own, order, tensor, product):
+    """Write factors[own + p] × tensor for p < order, one after another."""
+    size = tensor.size
+    for p in range(order):
+        factor = spread(at(factors, own + p))
+        for k in range(0, size, LANES):
+            store(product, p * size + k, multiply(factor, load(tensor, k)))
+
+
+@njit(**OPTIONS, forceinline=True)
+def add_outer_product(factors, own, order, tensor, sums, place):
+    """Add the same from flat position `place` of `sums` on."""
+    size = tensor.size
+    for p in range(order):
+        factor = spread(at(factors, own + p))
+        for k in range(0, size, LANES):
+            q = place + p * size + k
+            store(sums, q, fma(factor, load(tensor, k), load(sums, q)))
+
+
+@njit(**OPTIONS, forceinline=True)
+def sum_orbits(term_start, terms, row, n, product, place, result):
+    """Write, for each of n parameters, the sum over the terms of its orbit, and zeros for the rest of a vector.
+
+    `terms` are positions in a product tensor, which begins at `place`; `row` is the flat number of the row of
+    `term_start` that applies.
+    """
+    first = row * term_start.shape[term_start.ndim - 1]
+    begin = at(term_start, first)
+    for k in range(n):
+        end = at(term_start, first + k + 1)
+        value = at(product, place + at(terms, begin))
+        for t in range(begin + 1, end):
+            value += at(product, place + at(terms, t))
+        result[k] = value
+        begin = end
+    for k in range(n, n + LANES):
+        result[k] = 0.0

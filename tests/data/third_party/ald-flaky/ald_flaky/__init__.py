@@ -1,0 +1,1 @@
+"""A labeler for ald whose calculations fail on request."""

@@ -1,0 +1,1 @@
+"""A scheduler for ald that starts jobs in random order."""

@@ -1,0 +1,1 @@
+"""A selector for ald that likes large forces."""
