@@ -55,8 +55,8 @@ def judge(
 ) -> CycleRecord:
     """What a cycle's model is worth, as a record."""
     with study.step(cycle, "judge", 1):
-        fitted = steps.force_error(study, cycle, model, training.fitted)
-        held_out = steps.force_error(study, cycle, model, training.held_out)
+        groups = (training.fitted, training.held_out)
+        fitted, held_out = steps.force_errors(study, cycle, model, *groups)
     runs = [
         MDRecord(t.case.name, t.steps, t.planned, t.stable, t.reason, t.drift, t.counts)
         for t in trajectories

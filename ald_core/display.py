@@ -72,7 +72,7 @@ class Display:
 
 def summary_table(summary: Summary) -> Table:
     """The summary, drawn."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.rows:

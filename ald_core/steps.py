@@ -162,21 +162,19 @@ def predict(study: Study, cycle: int, model: Model, frames: Sequence[Frame]) -> 
     return study.crew.fitter.predict(model, frames, study.must_run(cycle)) if frames else []
 
 
-def force_error(
-    study: Study, cycle: int, model: Model, frames: Sequence[LabeledFrame]
-) -> ForceError | None:
-    """Root mean square error of the force components over frames that have forces."""
-    judged = [f for f in frames if f.labels.forces is not None]
-    if not judged:
-        return None
-    said = predict(study, cycle, model, [f.frame for f in judged])
-    difference = np.concatenate(
-        [
-            (p.forces - f.labels.forces).ravel()  # type: ignore[operator]
-            for f, p in zip(judged, said, strict=True)
-        ]
-    )
-    return ForceError(float(np.sqrt(np.mean(difference**2))), len(judged))
+def force_errors(
+    study: Study, cycle: int, model: Model, *groups: Sequence[LabeledFrame]
+) -> list[ForceError | None]:
+    """Root mean square error of the force components over each group of frames; None where none has forces."""
+    judged = [[f for f in group if f.labels.forces is not None] for group in groups]
+    frames = [f for group in judged for f in group]
+    said = iter(predict(study, cycle, model, [f.frame for f in frames]))
+    errors: list[ForceError | None] = []
+    for group in judged:
+        squares = [np.square(next(said).forces - f.labels.forces) for f in group]  # type: ignore[operator]
+        mean = np.mean(np.concatenate(squares)) if squares else 0.0
+        errors.append(ForceError(float(np.sqrt(mean)), len(group)) if group else None)
+    return errors
 
 
 def learning_curve(
@@ -186,7 +184,7 @@ def learning_curve(
     curve = []
     for cycle, record in study.records().items():
         model = Model(record.model_format, study.store.folder / record.model)
-        error = force_error(study, last, model, frames) if cycle < last else None
+        [error] = force_errors(study, last, model, frames) if cycle < last else [None]
         curve += [(cycle, error.rmse)] if error else []
     return tuple(curve)
 

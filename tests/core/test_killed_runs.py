@@ -82,7 +82,7 @@ def test_kill_9_at_any_moment(folder: Path) -> None:
     }
     assert undisturbed["executed"]["task 1"] == undisturbed["executed"]["task 5"] == 2
     rng = random.Random(7)
-    for _ in range(3):
+    for _ in range(2):
         study = folder / name("k")
         for _ in range(4):
             kill_after(study, rng.uniform(0.0, 0.4))

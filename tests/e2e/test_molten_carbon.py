@@ -11,12 +11,12 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from ald_chimes_lsq.design import design_matrix
-from ald_chimes_lsq.xyzf import read_xyzf
 from sklearn.linear_model import LassoLars
 
 from ald_chimes_lsq.constants import HARTREE_FORCE
+from ald_chimes_lsq.design import design_matrix
 from ald_chimes_lsq.setup import read_setup
+from ald_chimes_lsq.xyzf import read_xyzf
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "molten_carbon"
 N_FRAMES = 8
@@ -24,7 +24,7 @@ N_FRAMES = 8
 SHORT = {
     "cycles = 3": "cycles = 2",
     "per_class = 20": "per_class = 2",
-    "steps = 10_000": "steps = 300",
+    "frame_interval = 50": "frame_interval = 5\nsteps = 300",
 }
 
 
@@ -169,7 +169,6 @@ def test_bad_input_is_one_sentence_before_any_job(short, name, old, new, words):
     for word in words:
         assert word in done.stderr
     assert not list(short.glob("ALC-*/jobs/*"))
-    assert ald("check", cwd=short).returncode == 2
 
 
 def test_a_calculator_that_fails_quarantines_and_says_why(short):
@@ -182,4 +181,4 @@ def test_a_calculator_that_fails_quarantines_and_says_why(short):
     assert "max_quarantined" in done.stderr
     assert "not converged" in done.stderr
     attempts = list(short.glob("ALC-1/jobs/*-label-*"))
-    assert len(attempts) == 3 * N_FRAMES  # three rungs each, then no more
+    assert len(attempts) == 4 * N_FRAMES  # the first try and three rungs, then no more

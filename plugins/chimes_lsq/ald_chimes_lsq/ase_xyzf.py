@@ -6,7 +6,6 @@ from typing import TextIO
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers
 from ase.utils.plugins import ExternalIOFormat
@@ -14,6 +13,7 @@ from ase.utils.plugins import ExternalIOFormat
 from ald_chimes_lsq.constants import GPA, HARTREE_FORCE, KCAL_PER_MOL
 from ald_chimes_lsq.tokens import Place
 from ald_chimes_lsq.xyzf import XyzfFrame, format_xyzf, iterate_xyzf
+from ald_core.errors import InputError
 
 FORCE = HARTREE_FORCE * KCAL_PER_MOL
 """eV/Å per Hartree/bohr"""
@@ -73,25 +73,27 @@ def to_atoms(frame: XyzfFrame) -> Atoms:
 
 def from_atoms(atoms: Atoms) -> XyzfFrame:
     """A frame with the labels of an Atoms object, which must have forces and a cell."""
-    if atoms.calc is None:
-        raise Place().error(
+    try:
+        forces = atoms.get_forces(apply_constraint=False) / FORCE
+    except (RuntimeError, NotImplementedError):
+        raise InputError(
             "a frame without forces cannot be written as xyzf; calculate them first"
-        )
+        ) from None
     stress, energy = None, None
     try:
         stress = tuple((np.asarray(atoms.get_stress())[_VOIGT] / STRESS).tolist())
-    except (PropertyNotImplementedError, NotImplementedError):
+    except NotImplementedError:
         if (diagonal := atoms.info.get("stress_diagonal")) is not None:
             stress = tuple((np.asarray(diagonal) / STRESS).tolist())
     try:
         energy = float(atoms.get_potential_energy()) / KCAL_PER_MOL
-    except (PropertyNotImplementedError, NotImplementedError):
+    except NotImplementedError:
         energy = None
     return XyzfFrame(
         elements=tuple(atoms.get_chemical_symbols()),
         cell=np.array(atoms.cell[:]),
         positions=atoms.positions.copy(),
-        forces=atoms.get_forces(apply_constraint=False) / FORCE,
+        forces=forces,
         stress=stress,
         energy=energy,
     )

@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Transform = Literal["MORSE", "INVRSE_R", "NONE"]
-EDGES = {2: ((0, 1),), 3: ((0, 1), (0, 2), (1, 2)), 4: ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))}
+EDGES = {
+    2: ((0, 1),),
+    3: ((0, 1), (0, 2), (1, 2)),
+    4: ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)),
+}
 """Edges of a cluster of n atoms, in the order in which powers, cutoffs and pair names are listed."""
 
 

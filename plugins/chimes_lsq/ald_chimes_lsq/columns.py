@@ -86,8 +86,11 @@ def _list_terms(
 def _places(powers: Ints, packed: PackedModel) -> Ints:
     """Where a term stands in the product tensors of `row_kernels` and `quad_design_kernels`."""
     if powers.shape[1] == 3:
-        return (powers[:, 0] * packed.stride + powers[:, 1]) * packed.stride + powers[:, 2]
-    n = packed.order4
-    ij, ik, il, jk, jl, kl = powers.T
-    padded = -(-(n**3) // WIDTH) * WIDTH
-    return ((ij * n + ik) * n + jk) * padded + (il * n + jl) * n + kl
+        factors = [packed.stride**2, packed.stride, 1]
+    else:
+        n = packed.order4
+        padded = -(-(n**3) // WIDTH) * WIDTH
+        # Edges in the order ij, ik, il, jk, jl, kl.
+        factors = [n * n * padded, n * padded, n * n, padded, n, 1]
+    places: Ints = powers @ np.array(factors)
+    return places

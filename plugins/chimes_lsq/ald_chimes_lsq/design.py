@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from ald_core.errors import InputError
 from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.basis import Basis
@@ -19,6 +18,7 @@ from ald_chimes_lsq.constants import GPA, HARTREE_FORCE
 from ald_chimes_lsq.design_kernels import fill_rows
 from ald_chimes_lsq.engine import PackedModel, build_lists, pack_basis
 from ald_chimes_lsq.structure import checked_cell, checked_positions, type_numbers
+from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 StressRows = Literal["diagonal", "full"] | None

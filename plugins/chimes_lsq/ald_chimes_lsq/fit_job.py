@@ -85,7 +85,7 @@ def _block(
     )
     own = values["weights"]
     voigt = VOIGT[stress]
-    b = [np.ravel(labels.forces)]
+    b = [np.ravel(np.asarray(labels.forces))]
     w = [np.ravel(own["forces"])]
     if voigt and labels.stress is not None:
         b.append(-labels.stress[voigt])

@@ -53,6 +53,8 @@ class Lists(NamedTuple):
     """(n_edges,) scratch"""
     transformed: Floats
     """(n_edges,) scratch: the variable x(r) of the distance transform"""
+    cutoffs: Floats
+    """(2, n_edges) scratch: cutoff function of the pair, and its derivative"""
     slopes: Floats
     """(n_edges,) scratch: dE/dr"""
     values: Floats

@@ -6,15 +6,15 @@ from typing import Self
 import ase
 import attrs
 import numpy as np
-from ald_core.errors import InputError
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate, pack
 from ald_chimes_lsq.params import PENALTY_DISTANCE, PENALTY_SCALING, Coefficients
 from ald_chimes_lsq.params_read import read_params
 from ald_chimes_lsq.params_write import params_text, with_penalty
-from ald_chimes_lsq.structure import periodic_cell, type_numbers
+from ald_chimes_lsq.structure import checked_positions, periodic_cell, type_numbers
+from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -71,27 +71,30 @@ def evaluate_packed(model: ChimesModel, packed: PackedModel, atoms: ase.Atoms) -
     _refuse_charges(model.coefficients.charges, model.basis)
     types = type_numbers(model.basis, atoms.get_chemical_symbols())
     cell = periodic_cell(atoms, model.basis.max_rmax)
-    energy, forces, virial, contact = run_engine(packed, types, atoms.positions, cell)
+    positions = checked_positions(atoms.positions, len(types))
+    energy, forces, virial, contact = run_engine(packed, types, positions, cell)
     if model.coefficients.offsets is not None:
-        energy += float(np.bincount(types, minlength=len(model.basis.types)) @ model.coefficients.offsets)
+        energy += float(
+            np.bincount(types, minlength=len(model.basis.types)) @ model.coefficients.offsets
+        )
     volume = abs(float(np.linalg.det(cell)))
     return Evaluation(energy, forces, virial / volume, contact)
 
 
 def run_engine(
-    packed: PackedModel, types: NDArray[np.int64], positions: ArrayLike, cell: ArrayLike
+    packed: PackedModel, types: NDArray[np.int64], positions: Floats, cell: Floats
 ) -> tuple[float, Floats, Floats, int]:
     """Energy without offsets, forces, virial and contact class of one configuration."""
-    places = np.ascontiguousarray(positions, dtype=np.float64)
-    vectors = np.ascontiguousarray(cell, dtype=np.float64)
     forces, virial = np.zeros((len(types), 3)), np.zeros((3, 3))
     if len(types) == 0:
         return 0.0, forces, virial, 0
-    lists = build_lists(packed, types, places, vectors, 0.0)
-    energy, contact = evaluate(packed, lists, types, places, vectors, forces, virial)
+    lists = build_lists(packed, types, positions, cell, 0.0)
+    energy, contact = evaluate(packed, lists, types, positions, cell, forces, virial)
     return float(energy), forces, virial, int(contact)
 
 
 def _refuse_charges(products: Floats | None, basis: Basis) -> None:
     if (products is not None and np.any(products != 0.0)) or any(t.charge for t in basis.types):
-        raise InputError("this model has charges, and Coulomb terms are not supported; refit without")
+        raise InputError(
+            "this model has charges, and Coulomb terms are not supported; refit without"
+        )

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import EDGES, Basis, ClusterType
-from ald_chimes_lsq.params import Coefficients
 from ald_chimes_lsq.constants import TERSOFF_PI
+from ald_chimes_lsq.params import Coefficients
 
 WIDTH = 8
 """Rows of polynomial values are padded with zeros to multiples of this."""

@@ -1,14 +1,39 @@
-"""Compiled functions of one distance: transforms, cutoff functions, Chebyshev polynomials, two-body terms."""
+"""Compiled passes over all edges: geometry, polynomials, two-body energy, forces.
+
+Polynomials are computed for eight edges at a time.
+"""
 
 import math
+from typing import Any
 
+import numpy as np
 from numba import njit
 
-OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+from ald_chimes_lsq.compilation import OPTIONS, Floats
+from ald_chimes_lsq.distance_kernels import (
+    cutoff_function,
+    inner_rule,
+    transform,
+    transform_slope,
+)
+from ald_chimes_lsq.lists import Lists
+from ald_chimes_lsq.packing import PackedModel, Rules
+from ald_chimes_lsq.simd_kernels import (
+    LANES,
+    add,
+    at,
+    fma,
+    load,
+    multiply,
+    spread,
+    store,
+    subtract,
+    total,
+)
 
 
 @njit(**OPTIONS)
-def measure(lists, positions, cell):
+def measure(lists: Lists, positions: Floats, cell: Floats) -> None:
     """Write vectors and distances of all edges."""
     vectors = lists.vectors
     for e in range(lists.first.size):
@@ -24,182 +49,178 @@ def measure(lists, positions, cell):
 
 
 @njit(**OPTIONS)
-def transform(rules, r, morse_lambda):
-    """x(r), the variable in which the polynomials are expanded."""
-    if rules.transform == 0:
-        return math.exp(-r / morse_lambda)
-    if rules.transform == 1:
-        return 1.0 / r
-    return r
-
-
-@njit(**OPTIONS)
-def transform_slope(rules, x, morse_lambda):
-    """dx/dr, given x."""
-    if rules.transform == 0:
-        return -x / morse_lambda
-    if rules.transform == 1:
-        return -x * x
-    return 1.0
-
-
-@njit(**OPTIONS)
-def transform_edges(packed, lists):
-    """Write x(r) of all edges."""
+def prepare_edges(packed: PackedModel, lists: Lists) -> None:
+    """Write x(r), and the cutoff function of the pair with its derivative, of all edges."""
     for p in range(packed.pair_rmin.size):
+        morse_lambda, rmax = packed.pair_lambda[p], packed.pair_rmax[p]
         for e in range(lists.pair_start[p], lists.pair_start[p + 1]):
-            lists.transformed[e] = transform(packed.rules, lists.distances[e], packed.pair_lambda[p])
+            r = lists.distances[e]
+            lists.transformed[e] = transform(packed.rules, r, morse_lambda)
+            f, df = cutoff_function(packed.rules, r, rmax)
+            lists.cutoffs[0, e] = f
+            lists.cutoffs[1, e] = df
 
 
 @njit(**OPTIONS)
-def cutoff_function(rules, r, rmax):
-    """f(r) and f'(r); zero from rmax on."""
-    if r >= rmax:
-        return 0.0, 0.0
-    if rules.cutoff == 0:
-        q = 1.0 - r / rmax
-        return q * q * q, -3.0 / rmax * q * q
-    width = rmax * rules.fraction
-    begin = rmax - width
-    if r < begin:
-        return 1.0, 0.0
-    angle = rules.pi * (r - begin) / width + 0.5 * rules.pi
-    return 0.5 + 0.5 * math.sin(angle), 0.5 * rules.pi / width * math.cos(angle)
+def stage_block(
+    rules: Rules,
+    lists: Lists,
+    begin: int,
+    count: int,
+    morse_lambda: float,
+    rmin: float,
+    rmax: float,
+    pair_rmax: float,
+    middle: float,
+    scale: float,
+    block: Floats,
+) -> None:
+    """Write, for up to eight edges from `begin` on: f, f', s, ds/dr, and the factors u, v of the inner rule.
+
+    Eight numbers each; lanes without an edge and edges beyond the cutoff get f = f' = 0.
+    """
+    for lane in range(LANES):
+        f, df, s, ds, u, v = 0.0, 0.0, 0.0, 0.0, 0.0, 1.0
+        if lane < count:
+            e = begin + lane
+            r, x = lists.distances[e], lists.transformed[e]
+            if rmax == pair_rmax:
+                f, df = lists.cutoffs[0, e], lists.cutoffs[1, e]
+            else:
+                f, df = cutoff_function(rules, r, rmax)
+            if r < rmin:
+                u, v = inner_rule(rules, r, rmin)
+                x = transform(rules, rmin, morse_lambda)
+            s = (x - middle) * scale
+            ds = transform_slope(rules, x, morse_lambda) * scale
+        block[lane] = f
+        block[LANES + lane] = df
+        block[2 * LANES + lane] = s
+        block[3 * LANES + lane] = ds
+        block[4 * LANES + lane] = u
+        block[5 * LANES + lane] = v
 
 
 @njit(**OPTIONS)
-def inner_rule(rules, r, rmin):
-    """Factors u, v such that inside the inner cutoff T(r) = T(rmin) + u T'(rmin) and T'(r) = v T'(rmin)."""
-    if rules.inner == 0:
-        growth = math.exp((r - rmin) / rules.inner_distance)
-        return rules.inner_distance * (growth - 1.0), growth
-    if rules.inner == 1:
-        return 0.0, 0.0
-    return r - rmin, 1.0
-
-
-@njit(**OPTIONS)
-def fill_slots(packed, lists):
-    """Write `values` and `derivatives` of all slots."""
-    n = max(packed.order3, packed.order4)
+def fill_slots(packed: PackedModel, lists: Lists) -> None:
+    """Write `values` and `derivatives` of all slots: f T_0 … f T_{n-1} and their derivatives by r."""
+    n, stride = max(packed.order3, packed.order4), packed.stride
+    values, derivatives = lists.values.reshape(-1), lists.derivatives.reshape(-1)
+    block, columns, d_columns = np.empty(6 * LANES), np.empty(n * LANES), np.empty(n * LANES)
     for p in range(packed.pair_rmin.size):
-        morse_lambda = packed.pair_lambda[p]
         n_bonds = lists.bond_start[p + 1] - lists.bond_start[p]
-        for s in range(packed.set_start[p], packed.set_start[p + 1]):
-            rmin, rmax = packed.set_rmin[s], packed.set_rmax[s]
-            middle, scale = packed.set_middle[s], packed.set_scale[s]
-            for m in range(n_bonds):
-                e = lists.pair_start[p] + m
-                fill_row(
+        for number in range(packed.set_start[p], packed.set_start[p + 1]):
+            for m in range(0, n_bonds, LANES):
+                count = min(LANES, n_bonds - m)
+                stage_block(
                     packed.rules,
-                    lists.distances[e],
-                    lists.transformed[e],
-                    morse_lambda,
-                    rmin,
-                    rmax,
-                    middle,
-                    scale,
-                    n,
-                    lists.values[lists.slot_start[s] + m],
-                    lists.derivatives[lists.slot_start[s] + m],
+                    lists,
+                    lists.pair_start[p] + m,
+                    count,
+                    packed.pair_lambda[p],
+                    packed.set_rmin[number],
+                    packed.set_rmax[number],
+                    packed.pair_rmax[p],
+                    packed.set_middle[number],
+                    packed.set_scale[number],
+                    block,
                 )
+                polynomials(block, n, columns, d_columns)
+                place = (lists.slot_start[number] + m) * stride
+                for lane in range(count):
+                    for k in range(n):
+                        values[place + k] = columns[k * LANES + lane]
+                        derivatives[place + k] = d_columns[k * LANES + lane]
+                    place += stride
 
 
 @njit(**OPTIONS)
-def fill_row(rules, r, x, morse_lambda, rmin, rmax, middle, scale, n, values, derivatives):
-    """Cutoff function times T_0 … T_{n-1}, and derivatives, at one distance."""
-    f, df = cutoff_function(rules, r, rmax)
-    if r >= rmax:
-        for k in range(n):
-            values[k] = 0.0
-            derivatives[k] = 0.0
-        return
-    u, v = 0.0, 1.0
-    if r < rmin:
-        u, v = inner_rule(rules, r, rmin)
-        x = transform(rules, rmin, morse_lambda)
-    s = (x - middle) * scale
-    ds = transform_slope(rules, x, morse_lambda) * scale
-    previous, current = 1.0, s
-    d_previous, d_current = 0.0, ds
-    values[0] = f
-    derivatives[0] = df
+def polynomials(block: Floats, n: int, values: Floats, derivatives: Floats) -> None:
+    """Write f T_k and derivatives of eight edges at k × 8."""
+    f, df, s, ds = load(block, 0), load(block, 8), load(block, 16), load(block, 24)
+    u, v = load(block, 32), load(block, 40)
+    twice = add(s, s)
+    twice_ds = add(ds, ds)
+    fv = multiply(f, v)
+    previous, current = spread(1.0), s
+    d_previous, d_current = spread(0.0), ds
+    store(values, 0, f)
+    store(derivatives, 0, df)
     for k in range(1, n):
-        value = current + u * d_current
-        values[k] = f * value
-        derivatives[k] = f * v * d_current + df * value
-        following = 2.0 * s * current - previous
-        d_following = 2.0 * (ds * current + s * d_current) - d_previous
+        value = fma(u, d_current, current)
+        store(values, k * LANES, multiply(f, value))
+        store(derivatives, k * LANES, fma(df, value, multiply(fv, d_current)))
+        following = subtract(multiply(twice, current), previous)
+        d_following = fma(twice_ds, current, subtract(multiply(twice, d_current), d_previous))
         previous, current = current, following
         d_previous, d_current = d_current, d_following
 
 
 @njit(**OPTIONS)
-def pair_energy(packed, lists):
+def pair_energy(packed: PackedModel, lists: Lists) -> tuple[float, int]:
     """Two-body energy with the penalty, and the contact class; sets `slopes`."""
+    n = packed.order2
+    block, slopes = np.empty(6 * LANES), np.empty(LANES)
+    energies = spread(0.0)
     energy = 0.0
     contact = 0
-    n = packed.order2
-    coefficients = packed.pair_coefficients
     for p in range(packed.pair_rmin.size):
-        rmin, rmax, morse_lambda = packed.pair_rmin[p], packed.pair_rmax[p], packed.pair_lambda[p]
-        middle, scale = packed.pair_middle[p], packed.pair_scale[p]
-        for e in range(lists.pair_start[p], lists.pair_start[p + 1]):
+        rmin = packed.pair_rmin[p]
+        first, last = lists.pair_start[p], lists.pair_start[p + 1]
+        for begin in range(first, last, LANES):
+            count = min(LANES, last - begin)
+            if n > 0:
+                stage_block(
+                    packed.rules,
+                    lists,
+                    begin,
+                    count,
+                    packed.pair_lambda[p],
+                    rmin,
+                    packed.pair_rmax[p],
+                    packed.pair_rmax[p],
+                    packed.pair_middle[p],
+                    packed.pair_scale[p],
+                    block,
+                )
+                energies = add_pairs(block, packed.pair_coefficients, p * n, n, energies, slopes)
+                for lane in range(count):
+                    lists.slopes[begin + lane] = slopes[lane]
+            else:
+                for lane in range(count):
+                    lists.slopes[begin + lane] = 0.0
+        outer = rmin + packed.penalty_distance
+        for e in range(first, last):
             r = lists.distances[e]
-            slope = 0.0
-            if r < rmax and n > 0:
-                f, df = cutoff_function(packed.rules, r, rmax)
-                x = lists.transformed[e]
-                u, v = 0.0, 1.0
-                if r < rmin:
-                    u, v = inner_rule(packed.rules, r, rmin)
-                    x = transform(packed.rules, rmin, morse_lambda)
-                s = (x - middle) * scale
-                # Clenshaw's recurrences for the sum and its derivative by s.
-                b1, b2, d1, d2 = 0.0, 0.0, 0.0, 0.0
-                for k in range(n - 1, -1, -1):
-                    d1, d2 = 2.0 * b1 + 2.0 * s * d1 - d2, d1
-                    b1, b2 = 2.0 * s * b1 - b2 + coefficients[p, k], b1
-                gradient = (b1 + s * d1 - d2) * transform_slope(packed.rules, x, morse_lambda) * scale
-                value = s * b1 - b2 + u * gradient
-                energy += f * value
-                slope = f * v * gradient + df * value
-            depth = rmin + packed.penalty_distance - r
-            if depth > 0.0:
+            if r < outer:
+                depth = outer - r
                 contact = max(contact, 2 if r < rmin else 1)
                 energy += packed.penalty_scaling * depth * depth * depth
-                slope -= 3.0 * packed.penalty_scaling * depth * depth
-            lists.slopes[e] = slope
-    return energy, contact
+                lists.slopes[e] -= 3.0 * packed.penalty_scaling * depth * depth
+    return energy + total(energies), contact
+
+
+@njit(**OPTIONS, forceinline=True)
+def add_pairs(
+    block: Floats, coefficients: Floats, place: int, n: int, energies: Any, slopes: Floats
+) -> Any:
+    """Add the two-body energies of eight edges to a vector, and write their derivatives."""
+    f, df, s, ds = load(block, 0), load(block, 8), load(block, 16), load(block, 24)
+    u, v = load(block, 32), load(block, 40)
+    twice = add(s, s)
+    # Clenshaw's recurrences for the sum over T_1 … T_n and for its derivative by s.
+    b1 = b2 = d1 = d2 = spread(0.0)
+    for k in range(n - 1, -1, -1):
+        d1, d2 = fma(twice, d1, subtract(add(b1, b1), d2)), d1
+        b1, b2 = add(subtract(multiply(twice, b1), b2), spread(at(coefficients, place + k))), b1
+    gradient = multiply(subtract(fma(s, d1, b1), d2), ds)
+    value = fma(u, gradient, subtract(multiply(s, b1), b2))
+    store(slopes, 0, fma(df, value, multiply(multiply(f, v), gradient)))
+    return fma(f, value, energies)
 
 
 @njit(**OPTIONS)
-def pair_row(packed, r, x, p, values, derivatives):
-    """Cutoff function times T_1 … T_n of a pair as the design matrix has them; zero for r <= rmin.
-
-    The arrays have length order2 + 1, entry 0 is not used.
-    """
-    rmin, rmax = packed.pair_rmin[p], packed.pair_rmax[p]
-    if r <= rmin or r >= rmax:
-        return False
-    fill_row(
-        packed.rules,
-        r,
-        x,
-        packed.pair_lambda[p],
-        rmin,
-        rmax,
-        packed.pair_middle[p],
-        packed.pair_scale[p],
-        packed.order2 + 1,
-        values,
-        derivatives,
-    )
-    return True
-
-
-@njit(**OPTIONS)
-def gather_forces(lists, forces, virial):
+def gather_forces(lists: Lists, forces: Floats, virial: Floats) -> None:
     """Turn the slopes of the edges into forces and -Σ dE/dr r_a r_b / r."""
     forces[:] = 0.0
     xx, xy, xz, yy, yz, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0

@@ -254,9 +254,10 @@ def _read_types(cursor: Cursor, fit_charges: bool) -> tuple[AtomType, ...]:
             charge = float(words[2] + "1")
         else:
             charge = parse_number(words[2], f"the charge of {words[1]}", at)
-        types.append(
-            AtomType(words[1], parse_number(words[3], f"the mass of {words[1]}", at), charge)
-        )
+        mass = parse_number(words[3], f"the mass of {words[1]}", at)
+        if mass <= 0.0:
+            raise at.error(f"the mass of {words[1]} must be positive, found {words[3]}")
+        types.append(AtomType(words[1], mass, charge))
     if len({t.name for t in types}) < number:
         raise place.error("two atom types have the same name")
     return tuple(types)
@@ -335,6 +336,10 @@ def _read_options(cursor: Cursor) -> _Options:
             options.specials.append(_read_special(cursor))
         else:
             _read_penalty(cursor, options)
+    if options.cutoff is None:
+        raise cursor.place.error(
+            "the line 'FCUT TYPE: ...' is missing before the number of triplets"
+        )
     return options
 
 

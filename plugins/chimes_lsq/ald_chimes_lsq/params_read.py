@@ -221,6 +221,7 @@ def _match(
     for powers in own.powers.tolist():
         if tuple(powers) not in allowed:
             raise own.place.error(f"the powers {powers} leave an atom of this cluster untouched")
+    _check_orbits(cluster, own)
     if np.array_equal(own.powers, cluster.powers) and np.array_equal(
         own.parameters, cluster.parameters
     ):
@@ -234,6 +235,24 @@ def _match(
         n_parameters=max(most, own.unique),
     )
     return changed, own.values
+
+
+def _check_orbits(cluster: ClusterType, own: _Terms) -> None:
+    """Check that terms which a permutation of like atoms turns into each other have one number and one coefficient."""
+    orbit = dict(zip(map(tuple, cluster.powers.tolist()), cluster.parameters.tolist(), strict=True))
+    first: dict[int, tuple[int, float]] = {}
+    numbers: dict[int, int] = {}
+    rows = zip(own.powers.tolist(), own.parameters.tolist(), own.values.tolist(), strict=True)
+    for powers, number, value in rows:
+        said = first.setdefault(orbit[tuple(powers)], (number, value))
+        if (
+            said != (number, value)
+            or numbers.setdefault(number, orbit[tuple(powers)]) != orbit[tuple(powers)]
+        ):
+            raise own.place.error(
+                f"the row with powers {' '.join(map(str, powers))} contradicts another one: rows that differ by "
+                "a permutation of like atoms, and only those, have the same parameter number and coefficient"
+            )
 
 
 def _read_maps(

@@ -1,9 +1,8 @@
 """What this distribution offers."""
 
+from ald_chimes_lsq.fitter import ChimesFitter
 from ald_core.hookspecs import hookimpl
 from ald_core.roles import Fitter
-
-from ald_chimes_lsq.fitter import ChimesFitter
 
 
 @hookimpl

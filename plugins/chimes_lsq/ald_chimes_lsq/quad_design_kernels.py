@@ -8,15 +8,26 @@ counted twice under each of its edges.
 import numpy as np
 from numba import njit
 
+from ald_chimes_lsq.columns import PackedColumns
+from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.lists import Lists
+from ald_chimes_lsq.packing import PackedModel
 from ald_chimes_lsq.quad_kernels import apex_tensor
 from ald_chimes_lsq.row_kernels import add_edge, outer_product, sum_orbits
 from ald_chimes_lsq.simd_kernels import LANES, at, fma, load, spread, store
 
-OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
-
 
 @njit(**OPTIONS)
-def quad_rows(packed, columns, lists, types, want_energy, rows, virials, energies):
+def quad_rows(
+    packed: PackedModel,
+    columns: PackedColumns,
+    lists: Lists,
+    types: Integers,
+    want_energy: bool,
+    rows: Floats,
+    virials: Floats,
+    energies: Floats,
+) -> None:
     """Four-body columns."""
     n_types = packed.pair_of.shape[0]
     n, stride = packed.order4, packed.stride
@@ -89,13 +100,14 @@ def quad_rows(packed, columns, lists, types, want_energy, rows, virials, energie
 
 
 @njit(**OPTIONS)
-def slot_shift(packed, lists, a, b, c, d):
+def slot_shift(packed: PackedModel, lists: Lists, a: int, b: int, c: int, d: int) -> int:
     """Slot minus bond for the edge ab in a quadruplet with c and d."""
-    return lists.slot_start[packed.quad_set[a, b, c, d]] - lists.bond_start[packed.pair_of[a, b]]
+    own_set, pair = packed.quad_set[a, b, c, d], packed.pair_of[a, b]
+    return int(lists.slot_start[own_set] - lists.bond_start[pair])
 
 
 @njit(**OPTIONS)
-def all_apex_tensors(lists, values, n, stride, padded):
+def all_apex_tensors(lists: Lists, values: Floats, n: int, stride: int, padded: int) -> Floats:
     """N for every triangle and type of the fourth atom, without gaps: (n_rows, padded)."""
     n_rows = lists.apex_start.size - 1
     result = np.zeros((n_rows, padded))
@@ -112,7 +124,7 @@ def all_apex_tensors(lists, values, n, stride, padded):
 
 
 @njit(**OPTIONS)
-def sides_of_bonds(packed, lists):
+def sides_of_bonds(packed: PackedModel, lists: Lists) -> tuple[Integers, Integers]:
     """The triangles of each bond, by type of the third atom.
 
     Returns start (n_bonds × n_types + 1,) and entries triangle × 3 + side.
@@ -138,7 +150,7 @@ def sides_of_bonds(packed, lists):
 
 
 @njit(**OPTIONS)
-def turn(apexes, place, side, n, turned):
+def turn(apexes: Floats, place: int, side: int, n: int, turned: Floats) -> None:
     """Write N with its axes in the order: first end of the side, second end, third corner."""
     if side == 0:
         first, second, third = n * n, n, 1
@@ -155,7 +167,9 @@ def turn(apexes, place, side, n, turned):
 
 
 @njit(**OPTIONS)
-def add_product(values, ik, jk, turned, n, padded, tensor):
+def add_product(
+    values: Floats, ik: int, jk: int, turned: Floats, n: int, padded: int, tensor: Floats
+) -> None:
     """Add fT_q(ik) fT_s(jk) N to Z[q, s]."""
     place = 0
     for q in range(n):

@@ -9,13 +9,14 @@ in two of them.
 import numpy as np
 from numba import njit
 
+from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.lists import Lists
+from ald_chimes_lsq.packing import PackedModel
 from ald_chimes_lsq.simd_kernels import LANES, at, fma, load, spread, store
-
-OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
 @njit(**OPTIONS)
-def quad_energy(packed, lists):
+def quad_energy(packed: PackedModel, lists: Lists) -> float:
     """Four-body energy; adds to `slopes`."""
     n_types = packed.pair_of.shape[0]
     n, stride = packed.order4, packed.stride
@@ -69,7 +70,9 @@ def quad_energy(packed, lists):
 
 
 @njit(**OPTIONS)
-def apex_tensor(values, apexes, begin, end, n, stride, apex):
+def apex_tensor(
+    values: Floats, apexes: Integers, begin: int, end: int, n: int, stride: int, apex: Floats
+) -> None:
     """Write N[a, b, c] at flat position (a n + b) stride + c of `apex`."""
     for block in range(0, stride, LANES):
         for k in range(n * n):
@@ -88,7 +91,9 @@ def apex_tensor(values, apexes, begin, end, n, stride, apex):
 
 
 @njit(**OPTIONS)
-def contract_apex(tensors, number, apex, n, stride, base):
+def contract_apex(
+    tensors: Floats, number: int, apex: Floats, n: int, stride: int, base: Floats
+) -> None:
     """Write W, flat and padded, to `base`."""
     padded = base.size
     for block in range(0, padded, LANES * LANES):
@@ -117,7 +122,9 @@ def contract_apex(tensors, number, apex, n, stride, base):
 
 
 @njit(**OPTIONS)
-def contract_base(base, values, derivatives, xy, xz, yz, n):
+def contract_base(
+    base: Floats, values: Floats, derivatives: Floats, xy: int, xz: int, yz: int, n: int
+) -> tuple[float, float, float, float]:
     """Σ W[p, q, r] of the three sides' values, and with the derivative of each side in turn."""
     energy, g_xy, g_xz, g_yz = 0.0, 0.0, 0.0, 0.0
     place = 0

@@ -3,7 +3,9 @@
 import numpy as np
 from numba import njit
 
-OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.growth_kernels import grow_rows
+from ald_chimes_lsq.packing import PackedModel
 
 # For each of the four triangles of a quadruplet abcd: its bonds and those to the apex, as positions in the list
 # ab, ac, ad, bc, bd, cd; and its corners and the apex.
@@ -14,7 +16,15 @@ _APEX = np.array([3, 2, 1, 0])
 
 
 @njit(**OPTIONS)
-def find_apexes(packed, types, triangles, ends, lengths, slot_shift, extra):
+def find_apexes(
+    packed: PackedModel,
+    types: Integers,
+    triangles: Integers,
+    ends: Integers,
+    lengths: Floats,
+    slot_shift: Integers,
+    extra: float,
+) -> tuple[Integers, Integers, Integers, Integers]:
     """The fields triangle_bonds, triangle_types, apex_start, apexes of `Lists`."""
     n_types = packed.pair_of.shape[0]
     triangles = close_triangles(packed, types, triangles, ends, lengths, extra)
@@ -58,7 +68,14 @@ def find_apexes(packed, types, triangles, ends, lengths, slot_shift, extra):
 
 
 @njit(**OPTIONS)
-def close_triangles(packed, types, triangles, ends, lengths, extra):
+def close_triangles(
+    packed: PackedModel,
+    types: Integers,
+    triangles: Integers,
+    ends: Integers,
+    lengths: Floats,
+    extra: float,
+) -> Integers:
     """Those triangles whose sides are within some 4-body cutoff."""
     n_types = packed.pair_of.shape[0]
     reach = np.zeros((n_types, n_types))
@@ -85,7 +102,7 @@ def close_triangles(packed, types, triangles, ends, lengths, extra):
 
 
 @njit(**OPTIONS)
-def find_quads(n, triangles, ends):
+def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
     """Each four mutually bonded atoms a < b < c < d once: (n_quads, 10).
 
     Bonds ab, ac, ad, bc, bd, cd; triangles abc, abd, acd, bcd.
@@ -129,11 +146,7 @@ def find_quads(n, triangles, ends):
                 continue
             if count == capacity:
                 capacity = 2 * capacity
-                longer = np.empty((capacity, 10), np.int32)
-                for q in range(count):
-                    for x in range(10):
-                        longer[q, x] = quads[q, x]
-                quads = longer
+                quads = grow_rows(quads, capacity)
             quads[count, 0] = ab
             quads[count, 1] = ac
             quads[count, 2] = triangles[abd, 1]
@@ -149,7 +162,17 @@ def find_quads(n, triangles, ends):
 
 
 @njit(**OPTIONS)
-def quad_slots(packed, types, quad, ends, lengths, slot_shift, extra, atoms, slots):
+def quad_slots(
+    packed: PackedModel,
+    types: Integers,
+    quad: Integers,
+    ends: Integers,
+    lengths: Floats,
+    slot_shift: Integers,
+    extra: float,
+    atoms: Integers,
+    slots: Integers,
+) -> bool:
     """Write the types of the four atoms and the slots of the six bonds; False if the quadruplet cannot contribute."""
     atoms[0] = types[ends[quad[0], 0]]
     atoms[1] = types[ends[quad[0], 1]]
@@ -174,7 +197,7 @@ def quad_slots(packed, types, quad, ends, lengths, slot_shift, extra, atoms, slo
 
 
 @njit(**OPTIONS)
-def sort_corners(atoms, corners, order):
+def sort_corners(atoms: Integers, corners: Integers, order: Integers) -> None:
     """Write the order in which the types of three corners ascend."""
     order[0], order[1], order[2] = 0, 1, 2
     if atoms[corners[order[0]]] > atoms[corners[order[1]]]:

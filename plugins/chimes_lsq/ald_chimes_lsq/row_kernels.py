@@ -8,15 +8,19 @@ a pair or cluster are rewritten with what they were.
 import numpy as np
 from numba import njit
 
-from ald_chimes_lsq.pair_kernels import fill_row
+from ald_chimes_lsq.columns import PackedColumns
+from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.distance_kernels import fill_row
+from ald_chimes_lsq.lists import Lists
+from ald_chimes_lsq.packing import PackedModel
 from ald_chimes_lsq.simd_kernels import LANES, at, fma, load, multiply, spread, store
 from ald_chimes_lsq.triplet_kernels import neighbour_matrix
 
-OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
-
 
 @njit(**OPTIONS, forceinline=True)
-def add_edge(lists, e, gradient, n, column, rows, virials):
+def add_edge(
+    lists: Lists, e: int, gradient: Floats, n: int, column: int, rows: Floats, virials: Floats
+) -> None:
     """Add the derivatives of n columns by the length of an edge to the rows of its atoms and to the virials.
 
     `virials` without columns are left alone.
@@ -53,7 +57,15 @@ def add_edge(lists, e, gradient, n, column, rows, virials):
 
 
 @njit(**OPTIONS)
-def pair_rows(packed, columns, lists, want_energy, rows, virials, energies):
+def pair_rows(
+    packed: PackedModel,
+    columns: PackedColumns,
+    lists: Lists,
+    want_energy: bool,
+    rows: Floats,
+    virials: Floats,
+    energies: Floats,
+) -> None:
     """Two-body columns; a pair with r <= rmin contributes nothing."""
     n = packed.order2
     values = np.zeros(n + 1 + LANES)
@@ -90,7 +102,16 @@ def pair_rows(packed, columns, lists, want_energy, rows, virials, energies):
 
 
 @njit(**OPTIONS)
-def triplet_rows(packed, columns, lists, types, want_energy, rows, virials, energies):
+def triplet_rows(
+    packed: PackedModel,
+    columns: PackedColumns,
+    lists: Lists,
+    types: Integers,
+    want_energy: bool,
+    rows: Floats,
+    virials: Floats,
+    energies: Floats,
+) -> None:
     """Three-body columns."""
     n_types = packed.pair_of.shape[0]
     order, stride = packed.order3, packed.stride
@@ -141,7 +162,7 @@ def triplet_rows(packed, columns, lists, types, want_energy, rows, virials, ener
 
 
 @njit(**OPTIONS, forceinline=True)
-def outer_product(factors, own, order, tensor, product):
+def outer_product(factors: Floats, own: int, order: int, tensor: Floats, product: Floats) -> None:
     """Write factors[own + p] × tensor for p < order, one after another."""
     size = tensor.size
     for p in range(order):
@@ -151,7 +172,9 @@ def outer_product(factors, own, order, tensor, product):
 
 
 @njit(**OPTIONS, forceinline=True)
-def add_outer_product(factors, own, order, tensor, sums, place):
+def add_outer_product(
+    factors: Floats, own: int, order: int, tensor: Floats, sums: Floats, place: int
+) -> None:
     """Add the same from flat position `place` of `sums` on."""
     size = tensor.size
     for p in range(order):
@@ -162,7 +185,15 @@ def add_outer_product(factors, own, order, tensor, sums, place):
 
 
 @njit(**OPTIONS, forceinline=True)
-def sum_orbits(term_start, terms, row, n, product, place, result):
+def sum_orbits(
+    term_start: Integers,
+    terms: Integers,
+    row: int,
+    n: int,
+    product: Floats,
+    place: int,
+    result: Floats,
+) -> None:
     """Write, for each of n parameters, the sum over the terms of its orbit, and zeros for the rest of a vector.
 
     `terms` are positions in a product tensor, which begins at `place`; `row` is the flat number of the row of

@@ -108,6 +108,8 @@ def read_setup(path: Path | str) -> FitSetup:
         )
     types = read_types(sections, path, fit_charges)
     basis = _read_basis(sections, path, types, hierarchical, fit_charges)
+    # Without charges they have no effect, but a line that slipped in among them belongs elsewhere.
+    constraints = read_constraints(sections, path, basis)
     trajectory, multi = _read_trajectory(keys, path)
     return FitSetup(
         path=path,
@@ -123,7 +125,7 @@ def read_setup(path: Path | str) -> FitSetup:
         hierarchical=hierarchical,
         skip_frames=_integer(keys, "SKPFRMS", path, minimum=None),
         neighbours=_read_neighbours(keys, path),
-        charge_constraints=read_constraints(sections, path, basis) if fit_charges else (),
+        charge_constraints=constraints if fit_charges else (),
         ignored_keys=sections.ignored,
     )
 

@@ -1,6 +1,7 @@
 """Cuts `fm_setup.in` into keys, tables and lists; comments are gone, line numbers are kept."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
@@ -32,6 +33,7 @@ KEYS = (
 _TABLES = ("TYPEIDX", "PAIRIDX")
 _KNOWN = (*KEYS, *_TABLES, "ENDFILE")
 _WITHOUT_EFFECT = ("FITPOVR", "CNSCOUL", "SLFCNST", "VERBOSE", "USECHNS", "USEOVRP", "NIJBINS")
+_KEY = re.compile("[A-Z][A-Z0-9_]{3,}")
 _PHRASES = ("EXCLUDE", "SPECIAL", "CHARGE")
 
 
@@ -148,7 +150,11 @@ def _keyword(row: Row, path: Path) -> str | None:
     near = difflib.get_close_matches(word.upper(), _KNOWN, n=1, cutoff=0.8)
     if near and word not in _WITHOUT_EFFECT:
         raise Place(path, row.line).error(f"no such key '{word}'; did you mean '# {near[0]} #'?")
-    return word if written_right and len(words) == 3 else None
+    if not written_right or len(words) > 3:
+        return None
+    if not _KEY.fullmatch(word):
+        raise Place(path, row.line).error(f"'{' '.join(words)}' is no key; keys are capital words")
+    return word
 
 
 def _refuse_repeated(

@@ -21,6 +21,7 @@ class ChargeConstraint:
 
 
 def read_types(sections: Sections, path: Path, fit_charges: bool) -> list[AtomType]:
+    """Read the table TYPEIDX, which must have NATMTYP rows."""
     declared = sections.keys.get("NATMTYP")
     if declared is None:
         raise InputError("the key '# NATMTYP #' is missing", path=path)
@@ -69,6 +70,7 @@ def _read_type(row: Row, path: Path, fit_charges: bool) -> AtomType:
 
 
 def read_pair(row: Row, path: Path, names: set[str], transform: Transform) -> PairType:
+    """Read a row of the table PAIRIDX; `names` are those of the atom types."""
     place = Place(path, row.line)
     if len(row.words) < 7:
         raise place.error(
@@ -100,6 +102,7 @@ def read_pair(row: Row, path: Path, names: set[str], transform: Transform) -> Pa
 
 
 def read_constraints(sections: Sections, path: Path, basis: Basis) -> tuple[ChargeConstraint, ...]:
+    """Read the charge constraints, one fewer than there are pairs."""
     if sections.constraints is None:
         return ()
     n_pairs = len(basis.pairs)

@@ -4,9 +4,11 @@ LLVM maps them to whatever vector registers the processor has. Written out becau
 loops of this length when it cannot prove that arrays do not overlap. Nothing here checks bounds.
 """
 
+# ruff: noqa: ARG001  (numba dictates the arguments of intrinsics)
+
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
@@ -40,7 +42,7 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.bitcast(pointer, _VECTOR.as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(typingctx: Any, array: Any, index: Any) -> Any:
     """The eight numbers from flat position `index` of a contiguous float64 array on."""
 
@@ -54,7 +56,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     return vector8(array, types.intp), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write eight numbers from flat position `index` of a contiguous float64 array on."""
 
@@ -66,7 +68,7 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.none(array, types.intp, vector8), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def spread(typingctx: Any, number: Any) -> Any:
     """One number eight times."""
 
@@ -79,7 +81,7 @@ def spread(typingctx: Any, number: Any) -> Any:
     return vector8(types.float64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def at(typingctx: Any, array: Any, index: Any) -> Any:
     """The number at flat position `index` of a contiguous array; no check, no counting from the end."""
 
@@ -91,9 +93,9 @@ def at(typingctx: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.intp), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """a × b + c of vectors, fused where the processor can."""
+    """The sum a × b + c of vectors, fused where the processor can."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         product = builder.fmul(arguments[0], arguments[1], flags=_FUSE)
@@ -102,9 +104,29 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return vector8(vector8, vector8, vector8), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
+def add(typingctx: Any, a: Any, b: Any) -> Any:
+    """The sum a + b of vectors."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(arguments[0], arguments[1], flags=_FUSE)
+
+    return vector8(vector8, vector8), generate
+
+
+@intrinsic
+def subtract(typingctx: Any, a: Any, b: Any) -> Any:
+    """The difference a - b of vectors."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fsub(arguments[0], arguments[1], flags=_FUSE)
+
+    return vector8(vector8, vector8), generate
+
+
+@intrinsic
 def multiply(typingctx: Any, a: Any, b: Any) -> Any:
-    """a × b of vectors."""
+    """The product a × b of vectors."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fmul(arguments[0], arguments[1], flags=_FUSE)
@@ -112,7 +134,7 @@ def multiply(typingctx: Any, a: Any, b: Any) -> Any:
     return vector8(vector8, vector8), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def total(typingctx: Any, value: Any) -> Any:
     """The sum of the eight numbers, always in the same order (by halves)."""
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import ase
 import numpy as np
-from ald_core.errors import InputError
 from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.basis import Basis
+from ald_core.errors import InputError
 
 
 def type_numbers(basis: Basis, elements: Sequence[str]) -> NDArray[np.int64]:

@@ -94,4 +94,6 @@ def _read_entry(words: list[str], place: Place, folder: Path) -> TrajectoryEntry
         if temperature < 0.0:
             raise place.error(f"the temperature must not be negative, found {words[2]}")
     flags = ["" if word == "None" else word for word in words[-3:]] if len(words) > 3 else [""] * 3
-    return TrajectoryEntry(n_frames, folder / words[1], temperature, *flags, line=place.line)
+    force, stress, energy = flags
+    path = folder / words[1]
+    return TrajectoryEntry(n_frames, path, temperature, force, stress, energy, place.line)

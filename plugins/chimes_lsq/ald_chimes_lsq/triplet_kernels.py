@@ -7,14 +7,16 @@ third of Σ_pqr C_pqr fT_p(ij) M[q, r], summed over bonds, is the energy.
 
 from numba import njit
 
+from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.lists import Lists
+from ald_chimes_lsq.packing import PackedModel
 from ald_chimes_lsq.simd_kernels import LANES, at, fma, load, multiply, spread, store, total
 
-OPTIONS = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
 BLOCK = LANES * LANES
 
 
 @njit(**OPTIONS)
-def triplet_energy(packed, lists, types):
+def triplet_energy(packed: PackedModel, lists: Lists, types: Integers) -> float:
     """Three-body energy; adds to `slopes`."""
     n_types = packed.pair_of.shape[0]
     order, stride = packed.order3, packed.stride
@@ -60,8 +62,19 @@ def triplet_energy(packed, lists, types):
 
 @njit(**OPTIONS, forceinline=True)
 def contract_block(
-    values, derivatives, own, partners, begin, end, stride, row, column, tensor, place, order
-):
+    values: Floats,
+    derivatives: Floats,
+    own: int,
+    partners: Integers,
+    begin: int,
+    end: int,
+    stride: int,
+    row: int,
+    column: int,
+    tensor: Floats,
+    place: int,
+    order: int,
+) -> tuple[float, float]:
     """Sums over p, q, r of C_pqr M[q, r] with values[own + p] and with derivatives[own + p], for 8 × 8 pairs q, r."""
     m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = spread(0.0)
     for k in range(begin, end):
@@ -96,7 +109,17 @@ def contract_block(
 
 
 @njit(**OPTIONS, forceinline=True)
-def neighbour_matrix(values, partners, begin, end, stride, row, column, matrix, place):
+def neighbour_matrix(
+    values: Floats,
+    partners: Integers,
+    begin: int,
+    end: int,
+    stride: int,
+    row: int,
+    column: int,
+    matrix: Floats,
+    place: int,
+) -> None:
     """Write an 8 × 8 block of M[q, r], rows `stride` apart, to flat position `place` of `matrix`."""
     m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = spread(0.0)
     for k in range(begin, end):

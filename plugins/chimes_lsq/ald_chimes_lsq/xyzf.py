@@ -90,7 +90,7 @@ def read_xyzf(path: Path | str, n_frames: int | None = None) -> list[XyzfFrame]:
 
 def iterate_xyzf(text: str, path: Path | None = None) -> Iterator[XyzfFrame]:
     """Frames of a text one after another; `path` is for messages."""
-    lines = text.split("\n")
+    lines = text.rstrip().split("\n")
     position = 0
     while position < len(lines):
         words = lines[position].split()
@@ -107,7 +107,7 @@ def iterate_xyzf(text: str, path: Path | None = None) -> Iterator[XyzfFrame]:
         if len(block) < n_atoms + 1:
             raise place.error(
                 f"a frame of {n_atoms} atoms begins here, but the file ends after "
-                f"{max(len([b for b in block if b.strip()]) - 1, 0)} of them; it is truncated"
+                f"{max(len(block) - 1, 0)} of them; it is truncated"
             )
         yield _read_frame(block, position + 2, path)
         position += n_atoms + 2

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import attrs
+import numpy as np
 from ase import Atoms
 from attrs.validators import ge, gt, optional
+from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.params_write import with_penalty
 from ald_chimes_md.control import read_control
-from ald_chimes_md.coordinates import read_coordinates
+from ald_chimes_md.coordinates import read_coordinates, replicate
 from ald_chimes_md.keywords import read_keywords, with_values
 from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, STATISTICS
 from ald_chimes_md.run import RESULT
@@ -64,6 +66,7 @@ class ChimesMD(MDEngine):
             "RNDSEED": seed,
             "TEMPERA": case.temperature,
             "PRMFILE": PARAMETERS,
+            "PRNTBAD": "true",
             "CRDFILE": STRUCTURE,
         }
         if self.steps is not None:
@@ -88,23 +91,32 @@ class ChimesMD(MDEngine):
         """The candidates, by step, and how the run went."""
         try:
             result = json.loads((workdir / RESULT).read_text())
-            index = [line.split() for line in (workdir / CONTACT_INDEX).read_text().splitlines()]
-            candidates = [
-                self._candidate(case, cycle, workdir, int(step), int(contact), int(offset))
-                for step, contact, offset in index
-            ]
-        except (OSError, ValueError, KeyError) as error:
+            candidates = _candidates(case, cycle, workdir)
+        except (OSError, ValueError, KeyError, InputError) as error:
             return Failure(f"the run left no complete result: {error}")
         drift = result["conserved"]["max_deviation"]
         return Trajectory(
             case,
-            tuple(candidates),
+            candidates,
             result["steps_done"],
             result["steps_planned"],
             result["stable"],
             result["reason"] or "",
             None if drift is None else drift * KCAL_PER_MOL,
             tuple(result["contact_counts"]),
+        )
+
+    def views(self) -> tuple[str, ...]:
+        """The run as its users know it."""
+        return (
+            CONTROL,
+            STRUCTURE,
+            PARAMETERS,
+            STATISTICS,
+            "traj*",
+            "*out.txt",
+            "output.xyz",
+            RESULT,
         )
 
     def check_case(self, case: Case, elements: Sequence[str]) -> list[str]:
@@ -126,11 +138,18 @@ class ChimesMD(MDEngine):
                 )
         return problems
 
-    def _candidate(
-        self, case: Case, cycle: int, workdir: Path, step: int, contact: int, offset: int
-    ) -> Candidate:
-        load = partial(_load, workdir / CONTACT_FILES[contact], offset)
-        return Candidate(Origin(cycle, case.name, step), case.temperature, contact, load)  # type: ignore[arg-type]
+
+def _candidates(case: Case, cycle: int, workdir: Path) -> tuple[Candidate, ...]:
+    """What the contact files hold, in the order of steps; with the exact cell, of which they have five decimals."""
+    copies = read_control(workdir / CONTROL).replicate
+    cell = replicate(read_coordinates(workdir / STRUCTURE), copies).cell
+    found = []
+    for line in (workdir / CONTACT_INDEX).read_text().splitlines():
+        step, contact, offset = (int(word) for word in line.split())
+        load = partial(_load, workdir / CONTACT_FILES[contact], offset, cell)
+        origin = Origin(cycle, case.name, step)
+        found.append(Candidate(origin, case.temperature, contact, load))  # type: ignore[arg-type]
+    return tuple(found)
 
 
 def _input(case: Case) -> Path:
@@ -139,15 +158,13 @@ def _input(case: Case) -> Path:
     return case.input
 
 
-def _load(path: Path, offset: int) -> Atoms:
-    """One frame of a contact-class file, which begins at byte `offset`."""
+def _load(path: Path, offset: int, cell: NDArray[np.float64]) -> Atoms:
+    """One frame of a contact file, which begins at byte `offset`."""
     with path.open("rb") as stream:
         stream.seek(offset)
         n_atoms = int(stream.readline())
-        header = stream.readline().split()
+        stream.readline()
         lines = [stream.readline().split() for _ in range(n_atoms)]
-    numbers = [float(x) for x in header if x != b"NON_ORTHO"]
-    cell = numbers[:3] if len(numbers) < 9 else [numbers[0:3], numbers[3:6], numbers[6:9]]
     symbols = [line[0].decode() for line in lines]
     positions = [[float(x) for x in line[1:4]] for line in lines]
     return Atoms(symbols, positions, cell=cell, pbc=True)

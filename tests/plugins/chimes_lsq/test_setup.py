@@ -133,9 +133,12 @@ def test_control_files_of_studies(path):
     assert (found, setup.basis.n_short_range, setup.fit_stress.rows) == expected
 
 
+LAST_PAIR = (
+    "3            H            H            0.9          4.5          0.01         1.0  false\n"
+)
 MISTAKES = [
     ("H            O            0.7", "H            X            0.7", 32, "'X' is not an atom type"),
-    ("3            H            H            0.9          4.5          0.01         1.0  false\n", "", 30, "pair H H is missing"),
+    (LAST_PAIR, "", 30, "pair H H is missing"),
     ("# PAIRTYP #\n    CHEBYSHEV 4 3 2 -1 1\n", "", None, "'# PAIRTYP #' is missing"),
     ("# TRJFILE # ! the frames\n    MULTI traj_list.dat\n", "", None, "'# TRJFILE #' is missing"),
     ("15.999", "heavy", 28, "the mass of O must be a finite number, found 'heavy'"),
@@ -177,6 +180,7 @@ MISTAKES = [
     ("# NFRAMES #", "# NLAYERS #", 6, "given twice"),
     ("# FCUTTYP #", "stray words\n# FCUTTYP #", 42, "belongs to no keyword"),
     ("0.7          4.8          0.01         1.2  false", "0.7          4.8          0.01", 32, "needs 7 columns"),
+    ("# NLAYERS #", "# nan #", 6, "is no key"),
     ("MULTI traj_list.dat", "MULTI", 3, "takes one file name"),
 ]  # fmt: skip
 
@@ -188,6 +192,12 @@ def test_mistakes_are_reported_with_their_line(tmp_path, old, new, line, message
         read(tmp_path, TEXT.replace(old, new, 1))
     assert caught.value.path == tmp_path / "fm_setup.in"
     assert caught.value.line == line
+
+
+def test_lines_that_slipped_among_charge_constraints_are_noticed(tmp_path):
+    text = (DATA / "special4b" / "fm_setup.in").read_text()
+    with pytest.raises(InputError, match="2 charge constraints are needed for 3 pairs, found 4"):
+        read(tmp_path, text.replace("SPECIAL 3B S_MAXIM: SPECIFIC 2", ""))
 
 
 def test_stress_with_charges_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Offers a labeler, or would."""
 
 import a_library_that_was_never_installed
+
 from ald_core.hookspecs import hookimpl
 
 
