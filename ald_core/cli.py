@@ -133,8 +133,8 @@ def top(
 
 def main() -> None:
     """Entry point: exit status 0 done, 2 put it right, 3 run again, 4 look first, 1 bug."""
-    for extra in Registry().commands() if _wants_plugin_command(sys.argv) else ():
-        app.add_typer(extra)
+    if _wants_plugin_command(sys.argv):
+        _add_groups(Registry().commands())
     try:
         app()
     except AldError as error:
@@ -145,6 +145,18 @@ def main() -> None:
             raise
         errors.print("ald: stopped; run `ald run` again to go on")
         sys.exit(3)
+
+
+def _add_groups(extras: list[typer.Typer]) -> None:
+    """Add the plugins' groups of commands; groups of one name become one."""
+    groups: dict[str, typer.Typer] = {}
+    for extra in extras:
+        first = groups.setdefault(str(extra.info.name), extra)
+        if first is extra:
+            app.add_typer(extra)
+        else:
+            known = first.registered_commands
+            first.registered_commands += [c for c in extra.registered_commands if c not in known]
 
 
 def _wants_plugin_command(argv: list[str]) -> bool:

@@ -8,7 +8,9 @@ from typing import ClassVar
 import ase.io
 import attrs
 import pytest
+import typer
 from ase.build import bulk
+from typer.testing import CliRunner
 
 from ald_core import cli, registry
 from ald_core.hookspecs import hookimpl
@@ -228,3 +230,21 @@ def test_a_bug_is_not_dressed_up(monkeypatch, study):
     monkeypatch.setattr(sys, "argv", ["ald", "run", str(study)])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_groups_of_one_name_become_one(monkeypatch):
+    def group(name, command):
+        made = typer.Typer(name=name)
+        made.command(command)(lambda: typer.echo(f"{name} {command}"))
+        return made
+
+    extras = [group("tools", "one"), group("other", "two"), group("tools", "three")]
+    app = typer.Typer()
+    monkeypatch.setattr(cli, "app", app)
+    for _ in range(2):
+        cli._add_groups(extras)
+    call = CliRunner().invoke
+    for words in (["tools", "one"], ["tools", "three"], ["other", "two"]):
+        shown = call(app, words)
+        assert (shown.exit_code, shown.output) == (0, " ".join(words) + "\n")
+    assert [c.name for c in extras[0].registered_commands] == ["one", "three"]

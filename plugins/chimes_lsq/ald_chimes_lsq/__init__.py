@@ -1,1 +1,31 @@
-"""."""
+"""ChIMES models: bases, parameter files, design matrices, solvers, evaluation; the fitter `chimes`.
+
+What is named here is imported when it is used, because compiled code takes its time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ald_chimes_lsq.calculator import ChimesCalculator
+    from ald_chimes_lsq.design_rows import design_matrix
+    from ald_chimes_lsq.fitting import Fit, fit
+    from ald_chimes_lsq.model import ChimesModel
+    from ald_chimes_lsq.setup import read_setup
+
+__all__ = ["ChimesCalculator", "ChimesModel", "Fit", "design_matrix", "fit", "read_setup"]
+
+_MODULES = {
+    "ChimesCalculator": "calculator",
+    "ChimesModel": "model",
+    "Fit": "fitting",
+    "design_matrix": "design_rows",
+    "fit": "fitting",
+    "read_setup": "setup",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,59 +1,108 @@
-"""The program that runs in the fitter's jobs: `fit` or `predict`, in the current folder."""
+"""The program that runs in the fitter's jobs, in the current folder.
+
+- `fit`: rows of all frames, and the fit;
+- `rows`: rows of a block of frames, `rows.npy`, without weights and labels;
+- `factor`: triangular factor of a block's weighted rows, `factor.npy`;
+- `solve`: the fit, from rows of blocks or from their factors;
+- `predict`: what a model says about frames.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
-from ald_chimes_lsq.design import design_matrix
-from ald_chimes_lsq.fitter import FAILURE, FRAMES, LABELS, PARAMETERS, REPORT, REQUEST, SETUP
+from ald_chimes_lsq.design_rows import constraint_rows, frame_matrix, write_matrix
+from ald_chimes_lsq.fit_files import PARAMETERS, write_fit
+from ald_chimes_lsq.fitter import (
+    BLOCKS,
+    FACTOR,
+    FAILURE,
+    FRAMES,
+    LABELS,
+    REQUEST,
+    ROWS,
+    SETUP,
+)
+from ald_chimes_lsq.frame_rows import (
+    Targets,
+    count_rows,
+    read_frame_rows,
+    read_lines,
+    read_targets,
+)
 from ald_chimes_lsq.model import ChimesModel
-from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.params_write import params_text, reduced_text
+from ald_chimes_lsq.rows import Matrix, RowFile, Rows, add_rows
 from ald_chimes_lsq.setup import FitSetup, read_setup
-from ald_chimes_lsq.solve import Solution, comment_block, solve
+from ald_chimes_lsq.solve import Solution, solve_rows, solve_triangle
 from ald_core.errors import InputError
-from ald_core.store import frame_from_json, labels_from_json, labels_to_json
-from ald_core.types import Frame, Labels
+from ald_core.store import frame_from_json, labels_to_json
+from ald_core.types import Labels
 
 Floats = NDArray[np.float64]
-VOIGT = {"none": [], "diagonal": [0, 1, 2], "full": [0, 5, 4, 5, 1, 3, 4, 3, 2]}
-"""Voigt component of each stress row: xx yy zz, or xx xy xz yx yy yz zx zy zz."""
 
 
-def main() -> None:
-    """Run `fit` or `predict`; a mistake of the user's is left in `failure.txt`, exit status 0."""
+def main(program: str) -> None:
+    """Run one of the programs; a mistake of the user's is left in `failure.txt`, exit status 0."""
+    programs: dict[str, Callable[[], None]] = {
+        "fit": fit,
+        "rows": rows,
+        "factor": factor,
+        "solve": solve,
+        "predict": predict,
+    }
     try:
-        {"fit": fit, "predict": predict}[sys.argv[1]]()
+        programs[program]()
     except InputError as error:
         Path(FAILURE).write_text(f"{error}\n")
 
 
 def fit() -> None:
-    """Read the request and the frames, fit, and write the files of `GEN_FF`."""
-    request = json.loads(Path(REQUEST).read_text())
-    setup = read_setup(Path(SETUP))
-    stress: str = request["stress"] or setup.fit_stress.rows
-    energy: bool = setup.fit_energy.wanted if request["energy"] is None else request["energy"]
-    blocks = [_block(setup, values, stress, energy) for values in _lines()]
-    a = np.concatenate([block[0] for block in blocks])
-    b, weights, is_force = (np.concatenate([block[i] for block in blocks]) for i in (1, 2, 3))
-    solution = solve(a, b, weights, request["algorithm"], request["alpha"])
-    _write(setup, solution, a @ solution.x, b, is_force.astype(bool))
+    """Everything in one job."""
+    rows()
+    own = RowFile.open(Path(ROWS))
+    _fit_rows([own], _read_request())
+    own.path.unlink()
+
+
+def rows() -> None:
+    """Write the rows of the frames."""
+    _write_rows(_read_request())
+
+
+def factor() -> None:
+    """Write the triangular factor of the weighted rows (A, b) of the frames."""
+    _write_rows(_read_request())
+    own = RowFile.open(Path(ROWS))
+    targets = read_targets(read_lines(Path(FRAMES)))
+    np.save(FACTOR, Rows([own], targets.right, targets.weights).triangle())
+    own.path.unlink()
+
+
+def solve() -> None:
+    """Fit from what other jobs have made of blocks of frames."""
+    request = _read_request()
+    paths = [Path(line) for line in Path(BLOCKS).read_text().splitlines()]
+    if request.values["cached"]:
+        _fit_rows([RowFile.open(path) for path in paths], request)
+    else:
+        _fit_factors(paths, request)
 
 
 def predict() -> None:
     """Read the model and the frames, and write what the model says about each."""
     model = ChimesModel.read(Path(PARAMETERS))
     with Path(LABELS).open("w") as stream:
-        for values in _lines():
+        for values in read_lines(Path(FRAMES)):
             frame = frame_from_json(values["frame"])
             said = model.evaluate(frame.atoms, penalty=False)
             stress = -said.stress.ravel()[[0, 4, 8, 5, 2, 1]] * KCAL_PER_MOL
@@ -61,75 +110,69 @@ def predict() -> None:
             stream.write(json.dumps(labels_to_json(labels)) + "\n")
 
 
-def _lines() -> Iterator[dict[str, Any]]:
-    with Path(FRAMES).open() as stream:
-        for line in stream:
-            yield json.loads(line)
+@attrs.frozen(eq=False)
+class _Request:
+    """What the fitter wants."""
+
+    values: dict[str, Any]
+    setup: FitSetup
+
+    @property
+    def offsets(self) -> bool:
+        """Whether the matrix has offset columns."""
+        return bool(self.values["offsets"])
 
 
-def _block(
-    setup: FitSetup, values: dict[str, Any], stress: str, energy: bool
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Rows of one frame: matrix, targets, weights (native units), and 1.0 where the row is a force."""
-    frame, labels = frame_from_json(values["frame"]), labels_from_json(values["labels"])
-    _require(frame, labels, stress, energy)
-    atoms = frame.atoms
-    a = design_matrix(
-        setup.basis,
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell[:],
-        stress=None if stress == "none" else stress,  # type: ignore[arg-type]
-        energy=energy,
-        offsets=energy,
+def _read_request() -> _Request:
+    return _Request(json.loads(Path(REQUEST).read_text()), read_setup(Path(SETUP)))
+
+
+def _write_rows(request: _Request) -> None:
+    lines = Path(FRAMES)
+    n_rows = sum(count_rows(values) for values in read_lines(lines))
+    frames = (read_frame_rows(values) for values in read_lines(lines))
+    write_matrix(Path(ROWS), request.setup.basis, frames, n_rows, offsets=request.offsets)
+
+
+def _fit_rows(parts: Sequence[Matrix], request: _Request) -> None:
+    tied, values = _constraints(request)
+    targets = read_targets(read_lines(Path(FRAMES)), values.tolist())
+    everything = Rows([*parts, tied] if len(tied) else parts, targets.right, targets.weights)
+    solution = solve_rows(everything, request.values["algorithm"], request.values["alpha"])
+    _write(request, solution, targets, everything.product(solution.x), len(parts))
+
+
+def _fit_factors(paths: Sequence[Path], request: _Request) -> None:
+    tied, values = _constraints(request)
+    targets = read_targets(read_lines(Path(FRAMES)), values.tolist())
+    triangle = np.asfortranarray(np.load(paths[0]))
+    more = (np.asfortranarray(np.load(path)) for path in paths[1:])
+    triangle = reduce(add_rows, more, triangle)
+    if len(tied):
+        triangle = add_rows(triangle, np.asfortranarray(np.column_stack((tied, values))))
+    solution = solve_triangle(
+        triangle, len(targets.right), request.values["algorithm"], request.values["alpha"]
     )
-    own = values["weights"]
-    voigt = VOIGT[stress]
-    b = [np.ravel(np.asarray(labels.forces))]
-    w = [np.ravel(own["forces"])]
-    if voigt and labels.stress is not None:
-        b.append(-labels.stress[voigt])
-        w.append(np.array(own["stress"])[voigt])
-    if energy and labels.energy is not None:
-        b.append(np.full(3, labels.energy))
-        w.append(np.full(3, own["energy"]))
-    is_force = np.zeros(len(a))
-    is_force[: 3 * len(atoms)] = 1.0
-    return a, np.concatenate(b) / KCAL_PER_MOL, np.concatenate(w), is_force
+    said = np.empty_like(targets.right)
+    position = 0
+    for frame in map(read_frame_rows, read_lines(Path(FRAMES))):
+        matrix = frame_matrix(request.setup.basis, frame, offsets=request.offsets)
+        said[position : position + len(matrix)] = matrix @ solution.x
+        position += len(matrix)
+    said[position:] = tied @ solution.x
+    _write(request, solution, targets, said, len(paths))
 
 
-def _require(frame: Frame, labels: Labels, stress: str, energy: bool) -> None:
-    given = {"forces": labels.forces, "stress": labels.stress, "energy": labels.energy}
-    wanted = ["forces"] + ["stress"] * (stress != "none") + ["energy"] * energy
-    for name in wanted:
-        if given[name] is None:
-            raise InputError(
-                f"frame {frame.id} has no {name}, which is to be fitted; label it, or do not fit {name}"
-            )
+def _constraints(request: _Request) -> tuple[Floats, Floats]:
+    setup = request.setup
+    return constraint_rows(setup.basis, setup.charge_constraints, offsets=request.offsets)
 
 
-def _write(setup: FitSetup, solution: Solution, said: Floats, b: Floats, is_force: Any) -> None:
-    text = params_text(
-        setup.basis, expand(setup.basis, solution.x), comment_block(solution, said - b)
-    )
-    Path(PARAMETERS).write_text(text)
-    Path(f"{PARAMETERS}.reduced").write_text(reduced_text(text))
-    Path("x.txt").write_text("".join(f"{x:21.13e}\n" for x in solution.x))
-    Path("force.txt").write_text("".join(f"{v:13.6e}\n" for v in said))
-    pairs = zip(b[is_force], said[is_force], strict=True)
-    Path("compare.txt").write_text("".join(f"{want:13.6e} {got:13.6e}\n" for want, got in pairs))
-    report = {
-        "algorithm": solution.algorithm,
-        "alpha": solution.alpha,
-        "equations": len(b),
-        "variables": len(solution.x),
-        "nonzero": int(np.count_nonzero(solution.x)),
-        "force_rmse_kcal_per_mol_per_angstrom": float(np.sqrt(np.mean((said - b)[is_force] ** 2))),
-        "optimality": solution.optimality,
-        "condition": solution.condition,
-    }
-    Path(REPORT).write_text(json.dumps(report, indent=1) + "\n")
+def _write(
+    request: _Request, solution: Solution, targets: Targets, said: Floats, n_blocks: int
+) -> None:
+    write_fit(Path(), request.setup, solution, targets, said, {"blocks": n_blocks})
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -1,24 +1,34 @@
-"""The fitter `chimes`: its options, its jobs, and the files that users find in `GEN_FF`."""
+"""The fitter `chimes`: its options and its jobs.
+
+A fit of many frames is cut into blocks. A job computes the rows of a block, which depend on nothing but its frames and
+the set-up; they stay in the folder of the job and are found again by the identity of the work, so that a later cycle
+computes only those of new frames, whatever the weights. One more job reads them all and solves.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import attrs
-from attrs.validators import gt
+from attrs.validators import ge, gt
 
-from ald_chimes_lsq.setup import read_setup
+from ald_chimes_lsq.fit_files import FIT_FILES, PARAMETERS, REPORT
+from ald_chimes_lsq.frame_rows import FrameRows, count_columns
+from ald_chimes_lsq.setup import EnergyFit, StressFit, read_setup
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
-from ald_core.options import identity, option
+from ald_core.options import option
 from ald_core.roles import Fitter
-from ald_core.store import frame_to_json, labels_from_json, labels_to_json
+from ald_core.store import frame_to_json, labels_from_json
 from ald_core.types import (
     Failure,
     Frame,
@@ -35,12 +45,15 @@ from ald_core.types import (
 FRAMES = "frames.jsonl"
 REQUEST = "request.json"
 SETUP = "fm_setup.in"
-REPORT = "report.json"
+ROWS = "rows.npy"
+FACTOR = "factor.npy"
+BLOCKS = "blocks.txt"
 LABELS = "predicted.jsonl"
-PARAMETERS = "params.txt"
 FAILURE = "failure.txt"
-FIT_OUTPUTS = (PARAMETERS, "params.txt.reduced", "compare.txt", "force.txt", "x.txt", REPORT)
-"""What a fit leaves; all of it and `fm_setup.in` go to `GEN_FF`."""
+CODE = f"{version('ald-chimes-lsq')} 1"
+"""What stored rows depend on beside frames and set-up; the last number changes with the meaning of a row."""
+SMALL = 2_000_000
+"""Numbers of a matrix that is computed faster than two more jobs are started."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,6 +81,18 @@ class ChimesFitter(Fitter):
         None, help="which stress components to fit; as fm_setup.in says if absent"
     )
 
+    frames_per_block: int = option(
+        50,
+        help="frames whose rows one job computes; a fit with at most so many is one job",
+        validator=ge(1),
+    )
+    stored_rows: float = option(
+        100.0,
+        help="GB of rows of the design matrix that may be kept in the folders of jobs, so that a cycle computes "
+        "only those of new frames; if there are more, none is kept",
+        validator=ge(0.0),
+    )
+
     def check(self, elements: Sequence[str]) -> list[str]:
         """Whether `fm_setup.in` can be read and knows the elements."""
         try:
@@ -84,10 +109,18 @@ class ChimesFitter(Fitter):
     def fit(
         self, training: TrainingSet, weights: Weights, workdir: Path, run_jobs: RunJobs
     ) -> Model:
-        """Fit in one job; its results are copied to `workdir`."""
-        lines = [_fit_line(labeled, weights) for labeled in training.fitted]
-        [folder] = run_jobs([self._fit_task(lines)])
-        for name in (*FIT_OUTPUTS, SETUP):
+        """Fit in one job, or in one per block of frames and one more; results are copied to `workdir`.
+
+        Raises:
+            InputError: a label that is to be fitted is missing.
+        """
+        plan = self._plan(training.fitted, weights)
+        if len(plan.blocks) == 1:
+            [folder] = run_jobs([plan.fit_task()])
+        else:
+            folders = run_jobs([plan.block_task(i) for i in range(len(plan.blocks))])
+            [folder] = run_jobs([plan.solve_task(folders)])
+        for name in (*FIT_FILES, SETUP):
             shutil.copyfile(folder / name, workdir / name)
         report = json.loads((workdir / REPORT).read_text())
         return Model(self.writes, workdir / PARAMETERS, report)
@@ -99,31 +132,139 @@ class ChimesFitter(Fitter):
         text = (folder / LABELS).read_text()
         return [labels_from_json(json.loads(line)) for line in text.splitlines()]
 
-    def _fit_task(self, lines: Sequence[str]) -> Task[Path]:
-        request = attrs.asdict(self, filter=attrs.filters.exclude("setup"))
+    def _plan(self, labeled: Sequence[LabeledFrame], weights: Weights) -> FitPlan:
+        setup = read_setup(self.setup)
+        energy, stress = setup.fit_energy, setup.fit_stress
+        if self.energy is not None:
+            energy = EnergyFit(self.energy)
+        if self.stress is not None:
+            stress = StressFit(self.stress)
+        frames = []
+        for i, item in enumerate(labeled):
+            own = weights.frames[item.frame.id]
+            frames.append(FrameRows(item.frame, stress.of(i), energy.of(i), item.labels, own))
+            frames[-1].check()
+        offsets = energy.wanted and energy.frames != 0
+        size = sum(sum(f.counts()) for f in frames) * count_columns(setup.basis, offsets=offsets)
+        few = size <= SMALL or len(frames) <= self.frames_per_block
+        return FitPlan(
+            blocks=(tuple(frames),) if few else split_blocks(frames, self.frames_per_block),
+            cached=8e-9 * size <= self.stored_rows,
+            setup=self.setup,
+            setup_digest=file_digest(self.setup),
+            offsets=offsets,
+            algorithm=self.algorithm,
+            alpha=self.alpha,
+        )
 
+
+@attrs.frozen(eq=False)
+class FitPlan:
+    """The work of a fit, cut into tasks."""
+
+    blocks: tuple[tuple[FrameRows, ...], ...]
+    cached: bool
+    """Whether the rows of blocks are kept; else their triangular factors, which depend on weights and labels."""
+    setup: Path
+    setup_digest: str
+    offsets: bool
+    algorithm: str
+    alpha: float
+
+    def fit_task(self) -> Task[Path]:
+        """Everything at once."""
+        lines = [rows.line() for rows in self.blocks[0]]
+        work = digest("chimes fit", *self._solver(), *lines)
+        return self._task("fit", "fit", work, partial(self._write, lines), FIT_FILES)
+
+    def block_task(self, number: int) -> Task[Path]:
+        """Rows or factor of a block; what else is in the fit does not matter to it."""
+        block = self.blocks[number]
+        output = (ROWS,) if self.cached else (FACTOR,)
+        parts = [digest(rows.line(values=not self.cached)) for rows in block]
+        work = digest("chimes block", *output, *self._matrix(), *parts)
+
+        def prepare(workdir: Path) -> None:
+            self._write([rows.line(values=not self.cached) for rows in block], workdir)
+
+        name = f"rows {number + 1} of {len(self.blocks)}"
+        return self._task("rows" if self.cached else "factor", name, work, prepare, output)
+
+    def solve_task(self, folders: Sequence[Path]) -> Task[Path]:
+        """The fit from finished blocks, which are in these folders."""
+        name = ROWS if self.cached else FACTOR
+        frames = [rows for block in self.blocks for rows in block]
+
+        def line(rows: FrameRows) -> str:
+            return rows.line(geometry=not self.cached)
+
+        def prepare(workdir: Path) -> None:
+            # Relative, so that a study can be moved; real, because `..` leaves the folder that a link leads to.
+            here = workdir.resolve()
+            paths = [os.path.relpath(folder.resolve() / name, here) for folder in folders]
+            (workdir / BLOCKS).write_text("".join(f"{path}\n" for path in paths))
+            self._write(map(line, frames), workdir)
+
+        blocks = [self.block_task(i).identity for i in range(len(self.blocks))]
+        labels = [digest(line(rows)) for rows in frames]
+        work = digest("chimes solve", *self._solver(), *blocks, *labels)
+        return self._task("solve", "fit", work, prepare, FIT_FILES)
+
+    def _matrix(self) -> tuple[object, ...]:
+        return CODE, self.setup_digest, self.offsets
+
+    def _solver(self) -> tuple[object, ...]:
+        return *self._matrix(), self.algorithm, self.alpha
+
+    def _write(self, lines: Iterable[str], workdir: Path) -> None:
+        shutil.copyfile(self.setup, workdir / SETUP)
+        request = {
+            "algorithm": self.algorithm,
+            "alpha": self.alpha,
+            "offsets": self.offsets,
+            "cached": self.cached,
+        }
+        (workdir / REQUEST).write_text(json.dumps(request) + "\n")
+        _write_lines(lines, workdir)
+
+    @staticmethod
+    def _task(
+        what: str, name: str, work: str, write: Callable[[Path], None], outputs: tuple[str, ...]
+    ) -> Task[Path]:
         def prepare(workdir: Path, rung: int) -> JobSpec:
             del rung
-            shutil.copyfile(self.setup, workdir / SETUP)
-            (workdir / REQUEST).write_text(json.dumps(request) + "\n")
-            return _job("fit", workdir, lines, FIT_OUTPUTS)
+            write(workdir)
+            return _job(what, outputs)
 
-        work = digest("chimes fit", identity(self), *lines)
-        return Task("fit", "fit", work, prepare, partial(_collect, FIT_OUTPUTS))
+        return Task("fit", name, work, prepare, partial(_collect, outputs))
+
+
+def split_blocks(frames: Sequence[FrameRows], size: int) -> tuple[tuple[FrameRows, ...], ...]:
+    """At most `size` frames each, all from one cycle, so that frames of later cycles change no block."""
+    blocks: list[tuple[FrameRows, ...]] = []
+    for _, group in itertools.groupby(frames, key=lambda rows: rows.frame.origin.cycle):
+        own = tuple(group)
+        blocks += [own[i : i + size] for i in range(0, len(own), size)]
+    return tuple(blocks)
 
 
 def _predict_task(parameters: Path, lines: Sequence[str]) -> Task[Path]:
     def prepare(workdir: Path, rung: int) -> JobSpec:
         del rung
         shutil.copyfile(parameters, workdir / PARAMETERS)
-        return _job("predict", workdir, lines, (LABELS,))
+        _write_lines(lines, workdir)
+        return _job("predict", (LABELS,))
 
     work = digest("chimes predict", file_digest(parameters), *lines)
     return Task("predict", "predict", work, prepare, partial(_collect, (LABELS,)))
 
 
-def _job(what: str, workdir: Path, lines: Sequence[str], outputs: tuple[str, ...]) -> JobSpec:
-    (workdir / FRAMES).write_text("".join(line + "\n" for line in lines))
+def _write_lines(lines: Iterable[str], workdir: Path) -> None:
+    with (workdir / FRAMES).open("w") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+
+
+def _job(what: str, outputs: tuple[str, ...]) -> JobSpec:
     return JobSpec((sys.executable, "-m", "ald_chimes_lsq.fit_job", what), outputs)
 
 
@@ -133,17 +274,3 @@ def _collect(outputs: tuple[str, ...], workdir: Path) -> Path | Failure:
         return Failure(failed.read_text().strip(), "input")
     missing = [name for name in outputs if not (workdir / name).is_file()]
     return Failure(f"{', '.join(missing)} missing") if missing else workdir
-
-
-def _fit_line(labeled: LabeledFrame, weights: Weights) -> str:
-    own = weights.frames[labeled.frame.id]
-    values: dict[str, Any] = {
-        "frame": frame_to_json(labeled.frame),
-        "labels": labels_to_json(labeled.labels),
-        "weights": {
-            "forces": own.forces.tolist(),
-            "energy": own.energy,
-            "stress": own.stress.tolist(),
-        },
-    }
-    return json.dumps(values)

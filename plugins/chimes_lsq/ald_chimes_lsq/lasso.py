@@ -96,9 +96,10 @@ def _correct(search: "_Search", accurate: Gradient, penalty: float) -> None:
     for _ in range(6):
         slope = accurate(search.x)
         violation = _violation(search.x, slope * search.scale, penalty)
+        stuck = violation > 0.5 * best
         if violation < best:
             best, best_x = violation, search.x.copy()
-        if violation <= 1e-11 * penalty:
+        if stuck or violation <= 1e-11 * penalty:
             break
         search.shift = search.shift + slope - search.slope()
         search.run(penalty)

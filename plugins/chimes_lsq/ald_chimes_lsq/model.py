@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate, pack
+from ald_chimes_lsq.ewald import atom_charges, coulomb, type_charges
 from ald_chimes_lsq.params import PENALTY_DISTANCE, PENALTY_SCALING, Coefficients
 from ald_chimes_lsq.params_read import read_params
 from ald_chimes_lsq.params_write import params_text, with_penalty
@@ -61,18 +62,23 @@ class ChimesModel:
         """Energy, forces and stress of a configuration.
 
         Raises:
-            InputError: an element is unknown, the cell has no volume, or the model has charges.
+            InputError: an element is unknown, the cell has no volume, or it is not periodic and the model has charges.
         """
         return evaluate_packed(self, pack(self, penalty=penalty), atoms)
 
 
 def evaluate_packed(model: ChimesModel, packed: PackedModel, atoms: ase.Atoms) -> Evaluation:
     """`ChimesModel.evaluate` for a model that is packed already."""
-    _refuse_charges(model.coefficients.charges, model.basis)
+    charges = type_charges(model.basis, model.coefficients)
     types = type_numbers(model.basis, atoms.get_chemical_symbols())
     cell = periodic_cell(atoms, model.basis.max_rmax)
     positions = checked_positions(atoms.positions, len(types))
     energy, forces, virial, contact = run_engine(packed, types, positions, cell)
+    if charges.any():
+        if not np.all(atoms.pbc):
+            raise InputError("a model with charges needs a cell that is periodic in all directions")
+        more = coulomb(atom_charges(charges, types), positions, cell)
+        energy, forces, virial = energy + more.energy, forces + more.forces, virial + more.virial
     if model.coefficients.offsets is not None:
         energy += float(
             np.bincount(types, minlength=len(model.basis.types)) @ model.coefficients.offsets
@@ -91,10 +97,3 @@ def run_engine(
     lists = build_lists(packed, types, positions, cell, 0.0)
     energy, contact = evaluate(packed, lists, types, positions, cell, forces, virial)
     return float(energy), forces, virial, int(contact)
-
-
-def _refuse_charges(products: Floats | None, basis: Basis) -> None:
-    if (products is not None and np.any(products != 0.0)) or any(t.charge for t in basis.types):
-        raise InputError(
-            "this model has charges, and Coulomb terms are not supported; refit without"
-        )

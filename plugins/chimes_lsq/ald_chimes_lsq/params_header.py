@@ -1,6 +1,6 @@
 """Reads the header of a parameter file: what defines the basis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import comb
 from pathlib import Path
 from typing import cast
@@ -22,6 +22,8 @@ from ald_core.errors import InputError
 
 _SWITCHES = ("USECOUL", "FITCOUL", "USEPOVR", "FITPOVR", "USE3BCH", "USE4BCH", "EXCLD1B", "EXCLD2B")
 _TRANSFORMS = ("MORSE", "INVRSE_R", "NONE", "DEFAULT")
+ReadPair = Callable[[Sequence[str], Place, int], tuple[PairType, Transform]]
+"""Reads the words of row n of the table of pairs."""
 
 
 @attrs.define
@@ -147,12 +149,15 @@ class _Options:
 
 def read_header(cursor: Cursor) -> Header:
     """Read up to the numbers of triplets and quadruplets."""
-    switches = _read_switches(cursor)
-    fit_charges = _switch(switches, "FITCOUL", cursor)
-    used = (_switch(switches, "USE3BCH", cursor), _switch(switches, "USE4BCH", cursor))
+    switches = read_switches(cursor)
+    fit_charges = switch(switches, "FITCOUL", cursor)
+    charged = switch(switches, "USECOUL", cursor)
+    if fit_charges and not charged:
+        raise switches["FITCOUL"][1].error("FITCOUL: true needs USECOUL: true")
+    used = (switch(switches, "USE3BCH", cursor), switch(switches, "USE4BCH", cursor))
     orders = _read_orders(cursor)
-    types = _read_types(cursor, fit_charges)
-    pairs, file_order, transform = _read_pairs(cursor, types)
+    types = read_types(cursor, charged=charged, fit_charges=fit_charges)
+    pairs, file_order, transform = read_pair_table(cursor, types, _read_pair)
     options = _read_options(cursor)
     excluded_types = _indices(switches, "EXCLD1B", len(types))
     excluded_pairs = _indices(switches, "EXCLD2B", len(pairs))
@@ -179,7 +184,8 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _read_switches(cursor: Cursor) -> dict[str, tuple[list[str], Place]]:
+def read_switches(cursor: Cursor) -> dict[str, tuple[list[str], Place]]:
+    """Read the lines before PAIRTYP: the words after each key, and their place."""
     switches: dict[str, tuple[list[str], Place]] = {}
     while not cursor.at("PAIRTYP:"):
         place, words = cursor.place, cursor.line.split()
@@ -197,14 +203,15 @@ def _read_switches(cursor: Cursor) -> dict[str, tuple[list[str], Place]]:
         if key not in switches:
             raise cursor.place.error(f"the line '{key}: ...' is missing before PAIRTYP")
     for key in ("USECOUL", "USEPOVR", "FITPOVR"):
-        if _switch(switches, key, cursor) and key != "USECOUL":
+        if switch(switches, key, cursor) and key != "USECOUL":
             raise switches[key][1].error(
                 f"{key} is true, but over-coordination terms are not supported"
             )
     return switches
 
 
-def _switch(switches: dict[str, tuple[list[str], Place]], key: str, cursor: Cursor) -> bool:
+def switch(switches: dict[str, tuple[list[str], Place]], key: str, cursor: Cursor) -> bool:
+    """The value of a line before PAIRTYP that is true or false; false if there is none."""
     words, place = switches.get(key, (["false"], cursor.place))
     return parse_boolean(" ".join(words), key, place)
 
@@ -239,7 +246,8 @@ def _count(cursor: Cursor, phrase: str) -> tuple[int, Place]:
     return parse_integer(" ".join(words), phrase, place, minimum=0), place
 
 
-def _read_types(cursor: Cursor, fit_charges: bool) -> tuple[AtomType, ...]:
+def read_types(cursor: Cursor, *, charged: bool, fit_charges: bool) -> tuple[AtomType, ...]:
+    """Read the table of atom types; their charges mean nothing in a model without Coulomb terms."""
     number, place = _count(cursor, "ATOM TYPES:")
     if not 1 <= number <= MAX_TYPES:
         raise place.error(f"there must be 1 to {MAX_TYPES} atom types, found {number}")
@@ -257,14 +265,14 @@ def _read_types(cursor: Cursor, fit_charges: bool) -> tuple[AtomType, ...]:
         mass = parse_number(words[3], f"the mass of {words[1]}", at)
         if mass <= 0.0:
             raise at.error(f"the mass of {words[1]} must be positive, found {words[3]}")
-        types.append(AtomType(words[1], mass, charge))
+        types.append(AtomType(words[1], mass, charge if charged else 0.0 * charge))
     if len({t.name for t in types}) < number:
         raise place.error("two atom types have the same name")
     return tuple(types)
 
 
-def _read_pairs(
-    cursor: Cursor, types: Sequence[AtomType]
+def read_pair_table(
+    cursor: Cursor, types: Sequence[AtomType], read_row: ReadPair
 ) -> tuple[tuple[PairType, ...], dict[int, int], Transform]:
     """Pairs in canonical order, the canonical index of each row, and the transform."""
     number, place = _count(cursor, "ATOM PAIRS:")
@@ -280,7 +288,7 @@ def _read_pairs(
     for row in range(number):
         words, at = cursor.line.split(), cursor.place
         cursor.skip()
-        pair, transform = _read_pair(words, at, row)
+        pair, transform = read_row(words, at, row)
         for name in (pair.first, pair.second):
             if name not in position:
                 raise at.error(f"pair {pair.first} {pair.second}: '{name}' is not an atom type")

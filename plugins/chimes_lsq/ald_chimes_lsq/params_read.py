@@ -259,7 +259,7 @@ def _read_maps(
     cursor: Cursor, header: Header, basis: Basis, terms: dict[Body, tuple[_Terms, ...]]
 ) -> None:
     """Check that the maps say what follows from the names."""
-    _read_map(cursor, 2, pair_map(basis), header.file_order)
+    read_map(cursor, 2, pair_map(basis), header.file_order)
     bodies: tuple[Body, Body] = (3, 4)
     for body in bodies:
         clusters = basis.triplets if body == 3 else basis.quads
@@ -270,11 +270,11 @@ def _read_maps(
         numbers = {t.index: t.elements for t in terms[body]}
         canonical = {c.elements: c.index for c in clusters}
         order = {index: canonical[elements] for index, elements in numbers.items()}
-        _read_map(cursor, body, cluster_map(basis, body), order)
+        read_map(cursor, body, cluster_map(basis, body), order)
 
 
-def _read_map(cursor: Cursor, body: int, right: dict[str, int], order: dict[int, int]) -> None:
-    """Read a map; `order` gives the canonical index for each index of the file."""
+def read_map(cursor: Cursor, body: int, right: dict[str, int], order: dict[int, int]) -> None:
+    """Read a map and check it; `order` gives the canonical index for each index of the file."""
     words, place = cursor.expect(_MAPS[body])
     number = parse_integer(words[0] if len(words) == 1 else "", _MAPS[body], place, minimum=1)
     if number != len(right):

@@ -1,11 +1,24 @@
 """What this distribution offers."""
 
+from typing import TYPE_CHECKING
+
 from ald_chimes_lsq.fitter import ChimesFitter
 from ald_core.hookspecs import hookimpl
 from ald_core.roles import Fitter
+
+if TYPE_CHECKING:
+    import typer
 
 
 @hookimpl
 def ald_fitters() -> list[type[Fitter]]:
     """Offer the fitter `chimes`."""
     return [ChimesFitter]
+
+
+@hookimpl
+def ald_commands() -> list["typer.Typer"]:
+    """Offer `ald chimes`."""
+    from ald_chimes_lsq.commands import app  # noqa: PLC0415 (only the command line needs it)
+
+    return [app]

@@ -1,14 +1,17 @@
-"""Regularised linear least squares without intercept: LASSO, ridge, truncated SVD; from A or from normal equations.
+"""Regularised linear least squares without intercept: LASSO, ridge, truncated SVD.
 
 Objectives, with rows of A and b multiplied by their weights and n the number of rows:
 
 - lasso: (1/2n) ‖Ax − b‖² + α ‖x‖₁, the exact minimiser;
 - ridge: ‖Ax − b‖² + α ‖x‖²;
 - svd: the shortest x that minimises ‖Ax − b‖ after singular values up to α times the largest are left out.
+
+The rows are reduced to normal equations where these have digits enough, which is seen from the gradient of the rows at
+the solution; else, and for svd, to the triangular factor of a QR factorisation, which takes twice the work.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import get_args
 
 import attrs
 import numpy as np
@@ -16,65 +19,31 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.lasso import minimise_lasso
-from ald_core.errors import InputError
+from ald_chimes_lsq.normal import NormalEquations
+from ald_chimes_lsq.rows import Rows
+from ald_chimes_lsq.solution import Algorithm, Solution, comment_block, count_fitted
+from ald_core.errors import AldError, InputError
+
+__all__ = [
+    "Algorithm",
+    "NormalEquations",
+    "Solution",
+    "comment_block",
+    "solve",
+    "solve_normal",
+    "solve_rows",
+    "solve_triangle",
+]
 
 Floats = NDArray[np.float64]
-Algorithm = Literal["lasso", "ridge", "svd"]
+Gradient = Callable[[Floats], Floats]
 
-FITTED = 1e-5
-"""LASSO parameters above this size count as fitted."""
-
-
-@attrs.frozen(eq=False)
-class NormalEquations:
-    """Sums over the rows of a weighted A and b; blocks of rows are added."""
-
-    gram: Floats
-    """AᵀA (p, p)"""
-    moment: Floats
-    """Aᵀb (p,)"""
-    square: float
-    """bᵀb"""
-    n_rows: int
-
-    @classmethod
-    def of(cls, a: ArrayLike, b: ArrayLike, weights: ArrayLike | None = None) -> "NormalEquations":
-        """Sums for one block of rows."""
-        a, b = _weighted(*_checked(a, b, weights))
-        return cls(a.T @ a, a.T @ b, float(b @ b), len(b))
-
-    def __add__(self, other: "NormalEquations") -> "NormalEquations":
-        return NormalEquations(
-            self.gram + other.gram,
-            self.moment + other.moment,
-            self.square + other.square,
-            self.n_rows + other.n_rows,
-        )
-
-    def squared_error(self, x: Floats) -> float:
-        """‖Ax − b‖², to the rounding error of bᵀb."""
-        return max(float(self.square + x @ (self.gram @ x - 2.0 * self.moment)), 0.0)
-
-
-@attrs.frozen(eq=False)
-class Solution:
-    """A solution and how good it is."""
-
-    x: Floats
-    algorithm: Algorithm
-    alpha: float
-    n_equations: int
-    rmse: float
-    """Over all rows, without weights where these rows are known."""
-    n_fitted: int
-    """lasso: parameters above 1e-5; ridge: all; svd: singular values kept"""
-    optimality: float
-    """Largest violation of the optimality conditions; for lasso relative to α, else to ‖A‖ ‖b‖."""
-    condition: float
-    """svd: ratio of singular values; ridge, lasso: estimate for the regularised or active columns"""
-    largest: float = 0.0
-    """svd: the largest singular value"""
-    weighted: bool = False
+_LASSO_OPTIMAL = 1e-9
+"""Violation of the optimality conditions, relative to α, up to which normal equations are good enough."""
+_RIDGE_OPTIMAL = 1e-15
+"""Likewise for ridge, relative to ‖A‖ ‖b‖."""
+_MAX_CONDITION = 1e13
+"""Condition number of normal equations beyond which they are not tried for ridge."""
 
 
 def solve(
@@ -84,7 +53,7 @@ def solve(
     algorithm: Algorithm = "lasso",
     alpha: float = 1e-5,
 ) -> Solution:
-    """Solve from the rows themselves.
+    """Solve for a matrix in memory.
 
     Args:
         a: design matrix (n, p).
@@ -96,24 +65,57 @@ def solve(
     Raises:
         InputError: shapes that do not fit, numbers that are not finite, an α that is not positive.
     """
-    matrix, right, row_weights = _checked(a, b, weights)
+    rows = _checked(a, b, weights)
+    solution = solve_rows(rows, algorithm, alpha)
+    rest = rows.product(solution.x) - rows.right
+    return attrs.evolve(solution, rmse=float(np.linalg.norm(rest) / np.sqrt(len(rest))))
+
+
+def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) -> Solution:
+    """Solve for rows of any number; the RMSE is left open.
+
+    Raises:
+        InputError: as `solve`.
+    """
     _check_alpha(algorithm, alpha)
-    rows, target = _weighted(matrix, right, row_weights)
-    # The triangular factor has the same least-squares problem in it, and loses no digits as AᵀA does.
-    triangle = _triangle(np.column_stack((rows, target)))
-    height = min(len(right), matrix.shape[1])
-    reduced = np.ascontiguousarray(triangle[:height, :-1]), triangle[:height, -1].copy()
-    del triangle
+    solution = None
+    if algorithm != "svd" and len(rows.right) >= rows.n_columns:
+        solution = _solve_well_conditioned(rows, algorithm, alpha)
+    if solution is None:
+        solution = solve_triangle(
+            rows.triangle(), len(rows.right), algorithm, alpha, gradient=rows.gradient
+        )
+    return attrs.evolve(solution, weighted=rows.weights is not None)
 
-    def gradient(x: Floats) -> Floats:
-        return np.asarray(rows.T @ (target - rows @ x), dtype=np.float64)
 
-    size = float(np.linalg.norm(rows) * np.linalg.norm(target))
-    if algorithm == "ridge":
-        reduced = _ridge_rows(*reduced, alpha)
-    solution = _solve(*reduced, algorithm, alpha, len(right), gradient, size)
-    rmse = float(np.linalg.norm(matrix @ solution.x - right) / np.sqrt(len(right)))
-    return attrs.evolve(solution, rmse=rmse, weighted=row_weights is not None)
+def solve_triangle(
+    triangle: Floats,
+    n_rows: int,
+    algorithm: Algorithm = "lasso",
+    alpha: float = 1e-5,
+    *,
+    gradient: Gradient | None = None,
+) -> Solution:
+    """Solve from the triangular factor of the weighted (A, b); the RMSE is left open.
+
+    Args:
+        triangle: R (p + 1, p + 1).
+        n_rows: that A has.
+        algorithm: as in `solve`.
+        alpha: as in `solve`.
+        gradient: x ↦ Aᵀ(b − Ax) of the weighted rows; by default it follows from R.
+    """
+    _check_alpha(algorithm, alpha)
+    # The factor has the same least-squares problem in it, and loses no digits as AᵀA does.
+    matrix, target = np.ascontiguousarray(triangle[:-1, :-1]), triangle[:-1, -1].copy()
+    size = float(np.linalg.norm(matrix) * np.linalg.norm(triangle[:, -1]))
+
+    def own_gradient(x: Floats) -> Floats:
+        return (target - matrix @ x) @ matrix
+
+    slope = own_gradient if gradient is None else gradient
+    reduced = _ridge_triangle(triangle, alpha) if algorithm == "ridge" else (matrix, target)
+    return _solve(*reduced, algorithm, alpha, n_rows, slope, size)
 
 
 def solve_normal(
@@ -136,64 +138,53 @@ def solve_normal(
     def gradient(x: Floats) -> Floats:
         return equations.moment - gram @ x
 
-    size = float(np.sqrt(max(np.trace(gram), 0.0) * equations.square))
     if algorithm == "ridge":
         reduced = _ridge_cholesky(gram, equations.moment, alpha)
-    else:
+        if reduced is None:
+            raise InputError(
+                f"alpha {alpha:g} is too small for ridge from normal equations; use a larger one"
+            )
+    elif algorithm == "svd":
         reduced = _square_root(gram, equations.moment)
-    solution = _solve(*reduced, algorithm, alpha, equations.n_rows, gradient, size)
+    else:
+        reduced = _pivoted_root(gram, equations.moment)
+    solution = _solve(*reduced, algorithm, alpha, equations.n_rows, gradient, _size(equations))
     plain = equations if unweighted is None else unweighted
     rmse = float(np.sqrt(plain.squared_error(solution.x) / plain.n_rows))
-    return attrs.evolve(solution, rmse=rmse, weighted=unweighted is not None)
+    return attrs.evolve(
+        solution, rmse=rmse, weighted=unweighted is not None, method="normal equations"
+    )
 
 
-def comment_block(
-    solution: Solution,
-    residuals: ArrayLike | None = None,
-    *,
-    weights_file: str | None = None,
-    date: str | None = None,
-) -> tuple[str, ...]:
-    """Comment lines that open a parameter file.
-
-    Args:
-        solution: the fit.
-        residuals: unweighted Ax − b; if absent the RMSE of the solution is used.
-        weights_file: name to mention.
-        date: for a `Date` line; by default there is none, so that equal fits give equal files.
-    """
-    rmse = solution.rmse
-    if residuals is not None:
-        rmse = float(np.sqrt(np.mean(np.square(np.asarray(residuals, dtype=np.float64)))))
-    n = solution.n_equations
-    with np.errstate(divide="ignore"):
-        criterion = n * np.log(rmse * rmse) + np.log(n) * solution.n_fitted
-    lines = [f"! Date  {date}", "!"] if date else []
-    lines += [
-        f"! Number of variables            =  {len(solution.x)}",
-        f"! Number of equations            =  {n}",
-        *_algorithm_lines(solution),
-        f"! RMSE                           = {rmse:11.4e}",
-        f"! max abs variable               = {np.abs(solution.x).max(initial=0.0):11.4e}",
-        f"! number of fitting vars         =  {solution.n_fitted}",
-        f"! Bayesian Information Criterion = {criterion:11.4e}",
-    ]
-    if weights_file:
-        lines.append(f"! Using weighting file:             {weights_file}")
-    return (*lines, "!")
+def _solve_well_conditioned(rows: Rows, algorithm: Algorithm, alpha: float) -> Solution | None:
+    """The solution from normal equations, if it stands the test of the rows themselves."""
+    equations = rows.normal_equations()
+    if algorithm == "ridge":
+        reduced = _ridge_cholesky(equations.gram, equations.moment, alpha)
+        if reduced is None or _condition(reduced[0]) ** 2 > _MAX_CONDITION:
+            return None
+    else:
+        reduced = _pivoted_root(equations.gram, equations.moment)
+    size = _size(equations)
+    try:
+        solution = _solve(*reduced, algorithm, alpha, equations.n_rows, rows.gradient, size)
+    except InputError:
+        raise
+    except AldError:  # the active columns are too nearly dependent for half of the digits
+        return None
+    limit = _RIDGE_OPTIMAL
+    if algorithm == "lasso":
+        # No x can do better than the last digit of its numbers allows.
+        last = np.finfo(np.float64).eps * np.abs(np.diag(equations.gram) * solution.x).max()
+        limit = _LASSO_OPTIMAL + 4.0 * float(last) / (alpha * equations.n_rows)
+    if solution.optimality > limit:
+        return None
+    return attrs.evolve(solution, method="normal equations")
 
 
-def _algorithm_lines(solution: Solution) -> Sequence[str]:
-    alpha = solution.alpha
-    if solution.algorithm == "svd":
-        return (
-            "! svd algorithm used",
-            f"! eps (= args.eps*dmax)          =  {alpha * solution.largest:11.4e}",
-            f"! SVD regularization factor      = {alpha:11.4e}",
-        )
-    if solution.algorithm == "ridge":
-        return ("! ridge regression used", f"! Ridge alpha = {alpha:11.4e}")
-    return ("! LASSO regression used", f"! LASSO alpha = {alpha:11.4e}")
+def _size(equations: NormalEquations) -> float:
+    """Size ‖A‖ ‖b‖ of a problem."""
+    return float(np.sqrt(max(np.trace(equations.gram), 0.0) * equations.square))
 
 
 def _solve(
@@ -202,7 +193,7 @@ def _solve(
     algorithm: Algorithm,
     alpha: float,
     n_rows: int,
-    gradient: Callable[[Floats], Floats],
+    gradient: Gradient,
     size: float,
 ) -> Solution:
     """Solve min ‖Rx − q‖ with the algorithm; `gradient` is Aᵀ(b − Ax) and `size` is ‖A‖ ‖b‖.
@@ -211,22 +202,20 @@ def _solve(
     """
     if algorithm == "lasso":
         result = minimise_lasso(matrix, target, n_rows * alpha, gradient)
-        n_fitted = int(np.count_nonzero(np.abs(result.x) > FITTED))
         return Solution(
             x=result.x,
             algorithm=algorithm,
             alpha=alpha,
             n_equations=n_rows,
             rmse=np.nan,
-            n_fitted=n_fitted,
+            n_fitted=count_fitted(result.x),
             optimality=result.violation,
             condition=result.condition,
         )
     largest = 0.0
     if algorithm == "ridge":
-        x, condition = _back_substitute(matrix, target)
-        n_fitted = len(x)
-        missing = gradient(x) - alpha * x
+        x, missing = _refined(matrix, target, alpha, gradient)
+        n_fitted, condition = len(x), _condition(matrix)
     else:
         u, values, vt = scipy.linalg.svd(matrix, full_matrices=False, check_finite=False)
         largest = float(values.max(initial=0.0))
@@ -247,38 +236,47 @@ def _solve(
     )
 
 
-def _triangle(matrix: NDArray[np.floating[Any]]) -> Floats:
-    """R of the QR factorisation; the matrix is overwritten."""
-    (triangle,) = scipy.linalg.qr(matrix, mode="r", overwrite_a=True, check_finite=False)
-    return np.asarray(triangle, dtype=np.float64)
+def _refined(
+    triangle: Floats, target: Floats, alpha: float, gradient: Gradient
+) -> tuple[Floats, Floats]:
+    """Solve Rx = q, corrected while that makes Aᵀ(b − Ax) − αx smaller, which is returned too."""
+    x: Floats = scipy.linalg.solve_triangular(triangle, target)
+    missing = gradient(x) - alpha * x
+    for _ in range(4):
+        step = scipy.linalg.solve_triangular(triangle, missing, trans="T")
+        better = x + scipy.linalg.solve_triangular(triangle, step)
+        rest = gradient(better) - alpha * better
+        if np.abs(rest).max() > 0.5 * np.abs(missing).max():
+            break
+        x, missing = better, rest
+    return x, missing
 
 
-def _ridge_rows(matrix: Floats, target: Floats, alpha: float) -> tuple[Floats, Floats]:
+def _ridge_triangle(triangle: Floats, alpha: float) -> tuple[Floats, Floats]:
     """R and q of the rows with those of the regularisation below them."""
-    n = matrix.shape[1]
+    n = len(triangle) - 1
     below = np.column_stack((np.sqrt(alpha) * np.eye(n), np.zeros(n)))
-    triangle = _triangle(np.vstack((np.column_stack((matrix, target)), below)))
-    return triangle[:n, :n], triangle[:n, n]
+    (both,) = scipy.linalg.qr(
+        np.vstack((triangle, below)), mode="r", overwrite_a=True, check_finite=False
+    )
+    return both[:n, :n], both[:n, n]
 
 
-def _ridge_cholesky(gram: Floats, moment: Floats, alpha: float) -> tuple[Floats, Floats]:
-    """R and q as `_ridge_rows` gives them, from the normal equations."""
+def _ridge_cholesky(gram: Floats, moment: Floats, alpha: float) -> tuple[Floats, Floats] | None:
+    """R and q as `_ridge_triangle` gives them, from normal equations; None if these are singular."""
     shifted = gram + alpha * np.eye(len(gram))
     try:
         triangle: Floats = scipy.linalg.cholesky(shifted, check_finite=False)
     except np.linalg.LinAlgError:
-        raise InputError(
-            f"alpha {alpha:g} is too small for ridge from normal equations; use a larger one"
-        ) from None
+        return None
     q: Floats = scipy.linalg.solve_triangular(triangle, moment, trans="T")
     return triangle, q
 
 
-def _back_substitute(triangle: Floats, target: Floats) -> tuple[Floats, float]:
-    """Solution, and the condition number of the upper triangular R (1-norm estimate)."""
-    x: Floats = scipy.linalg.solve_triangular(triangle, target)
+def _condition(triangle: Floats) -> float:
+    """Condition number of an upper triangular matrix (1-norm estimate)."""
     reciprocal = float(scipy.linalg.lapack.dtrcon(triangle, norm="1", uplo="U", diag="N")[0])
-    return x, 1.0 / reciprocal if reciprocal > 0.0 else np.inf
+    return 1.0 / reciprocal if reciprocal > 0.0 else np.inf
 
 
 def _square_root(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
@@ -291,9 +289,23 @@ def _square_root(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
     return np.ascontiguousarray(matrix[::-1]), ((vectors[:, kept].T @ moment) / roots)[::-1].copy()
 
 
-def _checked(
-    a: ArrayLike, b: ArrayLike, weights: ArrayLike | None
-) -> tuple[Floats, Floats, Floats | None]:
+def _pivoted_root(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
+    """R and q likewise, by a Cholesky factorisation that leaves out columns dependent on those before."""
+    diagonal = np.diag(gram)
+    scale = np.where(diagonal > 0.0, np.sqrt(np.maximum(diagonal, 0.0)), 1.0)
+    scaled = np.asfortranarray(gram / scale[:, None] / scale)
+    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(scaled, lower=0, overwrite_a=1)
+    order = pivots - 1
+    matrix = np.zeros((rank, len(gram)))
+    matrix[:, order] = np.triu(factor)[:rank]
+    q = scipy.linalg.solve_triangular(
+        factor[:rank, :rank], (moment / scale)[order[:rank]], trans="T"
+    )
+    matrix *= scale
+    return matrix, q
+
+
+def _checked(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None) -> Rows:
     matrix, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if matrix.ndim != 2 or right.shape != matrix.shape[:1] or not matrix.size:
         raise InputError(
@@ -304,7 +316,7 @@ def _checked(
             "the design matrix or the right-hand side holds a number that is not finite"
         )
     if weights is None:
-        return matrix, right, None
+        return Rows((matrix,), right)
     given = np.asarray(weights, dtype=np.float64)
     if given.shape != right.shape:
         raise InputError(
@@ -312,13 +324,7 @@ def _checked(
         )
     if not (np.isfinite(given).all() and (given >= 0.0).all()):
         raise InputError("weights must be finite and not negative")
-    return matrix, right, given
-
-
-def _weighted(matrix: Floats, right: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    if weights is None:
-        return matrix, right
-    return matrix * weights[:, None], right * weights
+    return Rows((matrix,), right, given)
 
 
 def _check_alpha(algorithm: str, alpha: float) -> None:

@@ -1,7 +1,7 @@
 """The control file of a ChIMES molecular dynamics run, `run_md.in`.
 
-Keys, values and defaults are those of ChIMES MD. What is not implemented is refused with its name
-and line, never ignored; keys that mean nothing are collected in `Control.ignored`.
+Keys, values and defaults are those of ChIMES MD. Keys that mean nothing are collected in
+`Control.ignored`.
 """
 
 from pathlib import Path
@@ -10,25 +10,31 @@ from typing import Literal
 import attrs
 
 from ald_chimes_lsq.basis import InnerRule
-from ald_chimes_lsq.tokens import Place, parse_boolean, parse_integer, parse_number, read_text
-from ald_chimes_md.keywords import Keyword, read_keywords
-from ald_core.errors import InputError
+from ald_chimes_lsq.tokens import read_text
+from ald_chimes_md.control_values import Values
+from ald_chimes_md.ensembles import Ensemble, parse_ensemble
+from ald_chimes_md.keywords import read_keywords
 
-TrajectoryFormat = Literal["GEN", "XYZ", "XYZF_FORCE"]
+TrajectoryFormat = Literal["GEN", "XYZ", "XYZF_FORCE", "LAMMPSTRJ"]
+Velocities = Literal["READ", "GEN", "RESTART"]
+VirialMethod = Literal["ANALYTICAL", "NUMERICAL_PRESSURE", "NUMERICAL_STRESS"]
+StressFields = Literal["none", "diagonal", "full"]
 
-ENSEMBLES = ("NVE", "NVT-MTK")
-OTHER_ENSEMBLES = ("NVT-SCALE", "NVT-BEREND", "NPT-BEREND", "NPT-BEREND-ANISO", "NPT-MTK")
-IGNORED_KEYS = frozenset({"USEKILL", "SLFCNST", "SERIAL_CHIMES", "FITSTRS", "FITENER", "FRQRSTR"})
+IGNORED_KEYS = frozenset({"USEKILL", "SLFCNST", "SERIAL_CHIMES"})
 """Keys of ChIMES MD that change nothing here: they choose its algorithms or do nothing at all."""
+UNUSABLE_FILES = ("SCALE", "CAT", "INITIALIZE")
+"""Forms of CRDFILE that ChIMES MD knows by name only: none of them works there."""
 
 
 @attrs.frozen
-class Ensemble:
-    """What is held constant, and how."""
+class Comparison:
+    """Forces (and perhaps stresses and an energy) that stand in a file, against those of the model."""
 
-    kind: Literal["NVE", "NVT-MTK"] = "NVE"
-    thermostat_time: float = 0.0
-    """fs"""
+    file: str
+    subtract: bool = False
+    """Write the coordinate file with the difference; else only tell the errors."""
+    subtract_energy: bool = False
+    subtract_stress: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -41,10 +47,12 @@ class Control:
     """Number of configurations: the initial one is step 1."""
     parameter_file: str
     coordinate_file: str
-    velocities: Literal["READ", "GEN"]
+    velocities: Velocities
     ensemble: Ensemble
     trajectory_interval: int
     energy_interval: int
+    pressure: float = 0.0
+    """GPa, of a barostat"""
     seed: int | None = None
     """Never None if velocities are generated."""
     replicate: int = 0
@@ -61,6 +69,22 @@ class Control:
     velocity_interval: int = 0
     """0: no velocity file."""
     contact_files: bool = False
+    force_headers: bool = False
+    """Energy and stress in the headers of `forceout.xyzf`."""
+    restart_interval: int = 100
+    """Steps between two restart files."""
+    dftb_file: bool = False
+    """Leave `dftbplus_data.dat`."""
+    penalty_limit: float | None = None
+    """Stop if the penalty of a pair exceeds that many times the conserved quantity per atom."""
+    virial: VirialMethod = "ANALYTICAL"
+    comparison: Comparison | None = None
+    """Instead of a run."""
+    check_forces: bool = False
+    """Compare the first forces with finite differences."""
+    reference_stress: StressFields = "none"
+    reference_energy: bool = False
+    """What a file to compare with holds beside the forces."""
     ignored: tuple[str, ...] = ()
     """Keys of the file that mean nothing, in file order."""
 
@@ -72,31 +96,36 @@ def read_control(path: Path | str) -> Control:
 
 def parse_control(text: str, path: Path | str | None = None) -> Control:
     """The settings in the text of a `run_md.in`; `path` is only named in messages."""
-    values = _Values(read_keywords(text, path), path)
-    _refuse_unsupported(values)
-    velocities = values.choice("VELINIT", ("GEN", "READ", "RESTART"))
-    if velocities == "RESTART":
-        raise values.error("VELINIT", "RESTART is not implemented; use READ or GEN")
+    values = Values(read_keywords(text, path), path)
+    _check_neighbours(values)
+    velocities = _velocities(values)
     layers, replicate = _layers(values)
+    if velocities == "RESTART" and replicate:
+        raise values.error(
+            "NLAYERS", "a restart goes on with the atoms of its file; leave REPLICATE out"
+        )
     temperature = values.number("TEMPERA", minimum=0.0)
     steps = values.integer("N_MDSTP", minimum=1)
     timestep = values.number("TIMESTP", minimum=0.0)
     if timestep == 0.0 and steps > 1:
         raise values.error("TIMESTP", "a run of several steps needs a time step above 0 fs")
-    ensemble = _ensemble(values)
-    if ensemble.kind != "NVE" and temperature == 0.0 and steps > 1:
+    ensemble = parse_ensemble(values)
+    if ensemble.has_thermostat and temperature == 0.0 and steps > 1:
         raise values.error("TEMPERA", "a thermostat needs a temperature above 0 K")
     trajectory_interval = _trajectory_interval(values)
+    force_interval, force_headers = _force_output(values, trajectory_interval)
+    limit = values.number("PENTHRS", default=-1.0)
     return Control(
         temperature=temperature,
         timestep=timestep,
         steps=steps,
         parameter_file=values.word("PRMFILE"),
         coordinate_file=_coordinate_file(values),
-        velocities="GEN" if velocities == "GEN" else "READ",
+        velocities=velocities,
         ensemble=ensemble,
         trajectory_interval=trajectory_interval,
         energy_interval=values.integer("FRQENER", minimum=1),
+        pressure=_pressure(values, needed=ensemble.has_barostat),
         seed=_seed(values, needed=velocities == "GEN"),
         replicate=replicate,
         inner=_inner_rule(values),
@@ -104,118 +133,102 @@ def parse_control(text: str, path: Path | str | None = None) -> Control:
         with_offsets=values.boolean("ATMENER", default=True),
         temperature_check=values.number("CONVCUT", default=0.1) > 0.0,
         trajectory_format=_trajectory_format(values),
-        force_interval=_force_interval(values, trajectory_interval),
+        force_interval=force_interval,
         velocity_interval=_output_interval(values, "PRNTVEL", trajectory_interval),
         contact_files=values.boolean("PRNTBAD", default=False),
-        ignored=values.unknown(),
+        force_headers=force_headers,
+        restart_interval=values.integer("FRQRSTR", minimum=1) if values.given("FRQRSTR") else 100,
+        dftb_file=values.boolean("FORDFTB", default=False),
+        penalty_limit=limit if limit > 0.0 else None,
+        virial=_virial_method(values),
+        comparison=_comparison(values),
+        check_forces=values.boolean("CHECKFRC", default=False),
+        reference_stress=_reference_stress(values),
+        reference_energy=_reference_energy(values),
+        ignored=values.unknown(IGNORED_KEYS),
     )
 
 
-class _Values:
-    """Typed access to the keywords of one file, with messages that name line, value and cure."""
-
-    def __init__(self, keywords: dict[str, Keyword], path: Path | str | None):
-        self._keywords = keywords
-        self._path = path
-        self._asked: set[str] = set()
-
-    def error(self, key: str, message: str) -> InputError:
-        """An InputError about the value of a key."""
-        keyword = self._keywords.get(key)
-        if keyword is None:
-            return InputError(f"{key}: {message}", path=self._path)
-        given = f"{key} '{' '.join(keyword.words)}'" if keyword.words else key
-        return InputError(f"{given}: {message}", path=self._path, line=keyword.line)
-
-    def given(self, key: str) -> bool:
-        """True if the file has the key."""
-        self._asked.add(key)
-        return key in self._keywords
-
-    def words(self, key: str) -> tuple[str, ...]:
-        """The words of the value, at least one."""
-        if not self.given(key):
-            raise InputError(f"{key} is missing: add '# {key} #' and its value", path=self._path)
-        words = self._keywords[key].words
-        if not words:
-            raise self.error(key, "the value is missing: give it on the line below the key")
-        return words
-
-    def word(self, key: str) -> str:
-        """The value, which must be one word."""
-        words = self.words(key)
-        if len(words) > 1:
-            raise self.error(key, "one word is expected")
-        return words[0]
-
-    def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-        """The value, which must be one of some words."""
-        if default is not None and not self.given(key):
-            return default
-        word = self.word(key)
-        if word not in allowed:
-            raise self.error(key, f"choose one of {', '.join(allowed)}")
-        return word
-
-    def number(
-        self, key: str, *, minimum: float | None = None, default: float | None = None
-    ) -> float:
-        """The value as a finite number."""
-        if default is not None and not self.given(key):
-            return default
-        return self.parse_number(key, self.word(key), minimum)
-
-    def parse_number(self, key: str, word: str, minimum: float | None = None) -> float:
-        """One word of a value as a finite number not below the minimum."""
-        value = parse_number(word, key, self._place(key))
-        if minimum is not None and value < minimum:
-            raise self.error(key, f"at least {minimum:g} is expected")
-        return value
-
-    def integer(self, key: str, *, minimum: int | None = None) -> int:
-        """The value as a whole number."""
-        return self.parse_integer(key, self.word(key), minimum)
-
-    def parse_integer(self, key: str, word: str, minimum: int | None = None) -> int:
-        """One word of a value as a whole number not below the minimum."""
-        return parse_integer(word, key, self._place(key), minimum=minimum)
-
-    def boolean(self, key: str, *, default: bool) -> bool:
-        """The value as true or false, in any of the spellings of ChIMES."""
-        if not self.given(key):
-            return default
-        return self.truth(key, self.word(key))
-
-    def truth(self, key: str, word: str) -> bool:
-        """One word of a value as true or false."""
-        return parse_boolean(word, key, self._place(key))
-
-    def _place(self, key: str) -> Place:
-        return Place(self._path, self._keywords[key].line)
-
-    def unknown(self) -> tuple[str, ...]:
-        """Keys of the file that nothing asked for."""
-        return tuple(k for k in self._keywords if k not in self._asked | IGNORED_KEYS)
-
-
-def _refuse_unsupported(values: _Values) -> None:
-    for key in ("CMPRFRC", "SUBTFRC", "CHECKFRC", "FORDFTB"):
-        if values.given(key) and values.truth(key, values.words(key)[0]):
-            raise values.error(key, "not implemented; set it to false")
-    for key in ("PRSCALC", "STRSCALC"):
-        if values.choice(key, ("ANALYTICAL", "NUMERICAL"), "ANALYTICAL") == "NUMERICAL":
-            raise values.error(key, "not implemented; use ANALYTICAL")
-    if values.number("PENTHRS", default=-1.0) > 0.0:
-        raise values.error("PENTHRS", "not implemented; leave it out or set it to -1")
+def _check_neighbours(values: Values) -> None:
     if values.given("USENEIG"):
         words = values.words("USENEIG")
         if values.truth("USENEIG", words[0]) and words[1:] not in {(), ("SMALL",)}:
             raise values.error("USENEIG", "use 'true', 'true SMALL' or 'false'")
-    if values.given("PRESSUR"):
-        values.number("PRESSUR")
 
 
-def _seed(values: _Values, *, needed: bool) -> int | None:
+def _velocities(values: Values) -> Velocities:
+    match values.choice("VELINIT", ("GEN", "READ", "RESTART")):
+        case "GEN":
+            return "GEN"
+        case "READ":
+            return "READ"
+    return "RESTART"
+
+
+def _pressure(values: Values, *, needed: bool) -> float:
+    if needed or values.given("PRESSUR"):
+        return values.number("PRESSUR")
+    return 0.0
+
+
+def _virial_method(values: Values) -> VirialMethod:
+    numerical = {
+        key: values.choice(key, ("ANALYTICAL", "NUMERICAL"), "ANALYTICAL") == "NUMERICAL"
+        for key in ("PRSCALC", "STRSCALC")
+    }
+    if numerical["STRSCALC"]:
+        return "NUMERICAL_STRESS"
+    return "NUMERICAL_PRESSURE" if numerical["PRSCALC"] else "ANALYTICAL"
+
+
+def _comparison(values: Values) -> Comparison | None:
+    """CMPRFRC or SUBTFRC."""
+    found: list[Comparison] = []
+    for key, extra in (("CMPRFRC", ()), ("SUBTFRC", ("SUBTR_ENERGY", "SUBTR_STRESS"))):
+        if not values.given(key):
+            continue
+        words = values.words(key)
+        if not values.truth(key, words[0]):
+            continue
+        if len(words) < 2 or not set(words[2:]) <= set(extra) or len(set(words)) < len(words):
+            options = "".join(f" [{word}]" for word in extra)
+            raise values.error(key, f"use 'false' or 'true file{options}'")
+        found.append(
+            Comparison(
+                file=words[1],
+                subtract=key == "SUBTFRC",
+                subtract_energy="SUBTR_ENERGY" in words,
+                subtract_stress="SUBTR_STRESS" in words,
+            )
+        )
+    if len(found) > 1:
+        raise values.error("SUBTFRC", "CMPRFRC is true as well; keep one of the two")
+    return found[0] if found else None
+
+
+def _reference_stress(values: Values) -> StressFields:
+    if not values.given("FITSTRS"):
+        return "none"
+    words = values.words("FITSTRS")
+    word = words[0].upper()
+    counted = len(words) == 2 and values.parse_integer("FITSTRS", words[1], 0) >= 0
+    if word in {"ALL", "A"} and len(words) == 1:
+        return "full"
+    if counted and word in {"FIRST", "FIRSTALL"}:
+        return "full" if word == "FIRSTALL" else "diagonal"
+    return "diagonal" if values.truth("FITSTRS", values.word("FITSTRS")) else "none"
+
+
+def _reference_energy(values: Values) -> bool:
+    if not values.given("FITENER"):
+        return False
+    words = values.words("FITENER")
+    if words[0].upper() == "FIRST" and len(words) == 2:
+        return values.parse_integer("FITENER", words[1], 0) >= 0
+    return values.truth("FITENER", values.word("FITENER"))
+
+
+def _seed(values: Values, *, needed: bool) -> int | None:
     if not values.given("RNDSEED") and not needed:
         return None
     word = values.word("RNDSEED")
@@ -224,22 +237,7 @@ def _seed(values: _Values, *, needed: bool) -> int | None:
     return int(word)
 
 
-def _ensemble(values: _Values) -> Ensemble:
-    words = values.words("CONSRNT")
-    if "FREEZE" in words:
-        raise values.error("CONSRNT", "FREEZE is not implemented; let all atoms move")
-    if words[0] in OTHER_ENSEMBLES:
-        raise values.error("CONSRNT", f"not implemented; choose one of {', '.join(ENSEMBLES)}")
-    if words == ("NVE",):
-        return Ensemble("NVE")
-    if words[:2] == ("NVT-MTK", "HOOVER") and len(words) == 3:
-        time = values.parse_number("CONSRNT", words[2])
-        if time > 0.0:
-            return Ensemble("NVT-MTK", time)
-    raise values.error("CONSRNT", "use 'NVE', or 'NVT-MTK HOOVER t' with a time above 0 fs")
-
-
-def _layers(values: _Values) -> tuple[int, int]:
+def _layers(values: Values) -> tuple[int, int]:
     """Layers of ghost atoms (all images are always summed here) and copies of the cell."""
     if not values.given("NLAYERS"):
         return 0, 0
@@ -254,14 +252,15 @@ def _layers(values: _Values) -> tuple[int, int]:
     raise values.error("NLAYERS", "use 'n' or 'n REPLICATE m'")
 
 
-def _coordinate_file(values: _Values) -> str:
+def _coordinate_file(values: Values) -> str:
     words = values.words("CRDFILE")
-    if len(words) > 1:
-        raise values.error("CRDFILE", "only the name of one coordinate file is implemented")
-    return words[0]
+    if len(words) > 1 and words[0] in UNUSABLE_FILES:
+        message = f"the form {words[0]} has never worked in ChIMES MD; prepare one coordinate file"
+        raise values.error("CRDFILE", message)
+    return values.word("CRDFILE")
 
 
-def _trajectory_interval(values: _Values) -> int:
+def _trajectory_interval(values: Values) -> int:
     given = [key for key in ("FRQDFTB", "FRQTRAJ") if values.given(key)]
     if not given:
         values.words("FRQTRAJ")
@@ -271,7 +270,7 @@ def _trajectory_interval(values: _Values) -> int:
     return intervals[0]
 
 
-def _trajectory_format(values: _Values) -> TrajectoryFormat:
+def _trajectory_format(values: Values) -> TrajectoryFormat:
     match values.choice("TRAJEXT", ("GEN", "XYZ", "XYZF_FORCE", "LAMMPSTRJ"), "GEN"):
         case "GEN":
             return "GEN"
@@ -279,16 +278,22 @@ def _trajectory_format(values: _Values) -> TrajectoryFormat:
             return "XYZ"
         case "XYZF_FORCE":
             return "XYZF_FORCE"
-    raise values.error("TRAJEXT", "not implemented; use GEN, XYZ or XYZF_FORCE")
+    return "LAMMPSTRJ"
 
 
-def _force_interval(values: _Values, trajectory_interval: int) -> int:
-    if values.given("PRNTFRC") and "ENERGY_STRESS" in values.words("PRNTFRC"):
-        raise values.error("PRNTFRC", "ENERGY_STRESS is not implemented; leave the word out")
-    return _output_interval(values, "PRNTFRC", trajectory_interval)
+def _force_output(values: Values, trajectory_interval: int) -> tuple[int, bool]:
+    """PRNTFRC: the interval, and whether headers hold energy and stress."""
+    if not values.given("PRNTFRC"):
+        return 0, False
+    words = values.words("PRNTFRC")
+    if not (values.truth("PRNTFRC", words[0]) and words[1:2] == ("ENERGY_STRESS",)):
+        return _output_interval(values, "PRNTFRC", trajectory_interval), False
+    if len(words) > 3:
+        raise values.error("PRNTFRC", "use 'true ENERGY_STRESS' or 'true ENERGY_STRESS n'")
+    return values.parse_integer("PRNTFRC", words[2], 1) if len(words) == 3 else 1, True
 
 
-def _output_interval(values: _Values, key: str, trajectory_interval: int) -> int:
+def _output_interval(values: Values, key: str, trajectory_interval: int) -> int:
     """The interval of `false | true [n | FRQDFTB]`, 0 for false."""
     if not values.given(key):
         return 0
@@ -304,7 +309,7 @@ def _output_interval(values: _Values, key: str, trajectory_interval: int) -> int
     return values.parse_integer(key, words[1], 1)
 
 
-def _inner_rule(values: _Values) -> InnerRule | None:
+def _inner_rule(values: Values) -> InnerRule | None:
     if not values.given("CHEBYFIX"):
         return None
     words = values.words("CHEBYFIX")

@@ -35,8 +35,8 @@ class System:
     """(n, 3) columns 5 to 7 of the file: velocities in Å per 48.888 fs, or forces"""
 
 
-def read_coordinates(path: Path | str) -> System:
-    """Read the first frame of a coordinate file and wrap its atoms into the cell.
+def read_coordinates(path: Path | str, *, wrapped: bool = True) -> System:
+    """Read the first frame of a coordinate file and wrap its atoms into the cell, if wanted.
 
     Raises InputError for anything malformed, with its line.
     """
@@ -50,7 +50,7 @@ def read_coordinates(path: Path | str) -> System:
     _check_rest(lines, n_atoms, path)
     return System(
         elements=elements,
-        positions=wrap(numbers[:, :3], cell),
+        positions=wrap(numbers[:, :3], cell) if wrapped else numbers[:, :3].copy(),
         cell=cell,
         orthorhombic=orthorhombic,
         columns=numbers[:, 3:6] if numbers.shape[1] > 3 else None,

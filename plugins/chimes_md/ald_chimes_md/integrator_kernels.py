@@ -1,8 +1,6 @@
-"""The compiled integration loop: velocity Verlet, and Nosé–Hoover after Martyna, Tuckerman, Klein.
+"""The compiled integration loop: moves, neighbour lists, forces, statistics.
 
-Step 1 is the initial configuration. The thermostat follows G. J. Martyna, D. J. Tobias and
-M. L. Klein, J. Chem. Phys. 101, 4177 (1994), with velocities and thermostat made consistent by
-exactly ten iterations, as ChIMES MD does.
+Step 1 is the initial configuration.
 """
 
 import hashlib
@@ -13,10 +11,11 @@ import numpy as np
 from numba import njit
 
 from ald_chimes_lsq import engine
-from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate
 from ald_chimes_md import dynamics
 from ald_chimes_md.dynamics import (
+    BEYOND_VOLUME,
     CLEAR,
+    COLLIDED,
     CONFIGURATIONAL,
     CONSERVED,
     DEVIATION,
@@ -28,16 +27,19 @@ from ald_chimes_md.dynamics import (
     KINETIC,
     LAST_CONSERVED,
     MAX_ENERGY_CHANGE,
+    MAX_PENALTIES,
     MAX_SKIN,
-    MAX_STEP_LENGTH,
     MIN_SKIN,
     NOT_FINITE,
-    NVT_MTK,
+    NVT_SCALE,
+    PENALISED,
+    PENALTIES,
     POTENTIAL,
     PRESSURE,
     PRESSURE_SUM,
     REBUILDS,
     REBUILT_AT,
+    RESTARTED,
     ROW_CONFIGURATIONAL,
     ROW_CONSERVED,
     ROW_KINETIC,
@@ -45,6 +47,7 @@ from ald_chimes_md.dynamics import (
     ROW_PRESSURE,
     ROW_STEP,
     ROW_TEMPERATURE,
+    ROW_VOLUME,
     ROWS,
     SKIN,
     STEP,
@@ -52,126 +55,65 @@ from ald_chimes_md.dynamics import (
     TEMPERATURE,
     TEMPERATURE_SUM,
     TOO_FAR_IN_ENERGY,
-    TOO_FAST,
     TOO_HOT,
+    VOLUME,
+    VOLUME_SUM,
+    WINDOW,
+    WORK_SUM,
     Buffers,
-    Floats,
     Settings,
     State,
 )
-
-ITERATIONS = 10
-
-
-@njit(error_model="numpy")
-def kinetic_energy(velocities: Floats, masses: Floats) -> float:
-    """K in kcal/mol, summed in atom order."""
-    total = 0.0
-    for i in range(len(masses)):
-        square = velocities[i, 0] ** 2 + velocities[i, 1] ** 2 + velocities[i, 2] ** 2
-        total += 0.5 * masses[i] * square
-    return total
-
-
-@njit(error_model="numpy")
-def cell_volume(cell: Floats) -> float:
-    """Volume of a cell of either handedness, Å³."""
-    volume = 0.0
-    for k in range(3):
-        m, n = (k + 1) % 3, (k + 2) % 3
-        volume += cell[0, k] * (cell[1, m] * cell[2, n] - cell[1, n] * cell[2, m])
-    return abs(volume)
+from ald_chimes_md.interaction_kernels import (
+    COLLISION,
+    Interactions,
+    build_interaction_lists,
+    evaluate_interactions,
+    replace_virial,
+    tell_penalties,
+)
+from ald_chimes_md.motion_kernels import (
+    advance,
+    cell_volume,
+    complete,
+    conserved_quantity,
+    degrees_of_freedom,
+    kinetic_energy,
+    scale_to_temperature,
+    virial_pressure,
+)
 
 
 @njit(error_model="numpy")
-def degrees_of_freedom(settings: Settings) -> int:
-    """3N − 3: the centre of mass does not move."""
-    return 3 * len(settings.masses) - 3
+def wandered(state: State, reach: float) -> bool:
+    """True if the list may miss a pair: an atom has moved by half the skin since it was built.
 
-
-@njit(error_model="numpy")
-def thermostat_force(kinetic: float, settings: Settings) -> float:
-    """G, the acceleration of the thermostat."""
-    excess: float = 2.0 * kinetic - degrees_of_freedom(settings) * settings.thermal_energy
-    return excess / settings.thermostat_mass
-
-
-@njit(error_model="numpy")
-def advance(state: State, settings: Settings) -> float:
-    """Move positions by a step and velocities by half a step; returns the longest move squared."""
-    dt = settings.dt
-    friction = state.thermostat[1]
-    longest = 0.0
-    for i in range(len(settings.masses)):
-        square = 0.0
-        for k in range(3):
-            velocity = state.velocities[i, k]
-            acceleration = state.forces[i, k] / settings.masses[i]
-            move = velocity * dt + 0.5 * (acceleration - friction * velocity) * dt * dt
-            state.positions[i, k] += move
-            half_kick = 0.5 * (acceleration - friction * velocity) * dt
-            state.velocities[i, k] = velocity + half_kick
-            square += move * move
-        # Written so that a move that is not a number is the longest of all.
-        if not square <= longest:
-            longest = square
-    state.thermostat[0] += dt * (friction + 0.5 * dt * state.thermostat[2])
-    return longest
-
-
-@njit(error_model="numpy")
-def complete(state: State, settings: Settings) -> None:
-    """Give the velocities the other half of the step with the new forces."""
-    dt = settings.dt
-    for i in range(len(settings.masses)):
-        for k in range(3):
-            state.velocities[i, k] += 0.5 * dt * state.forces[i, k] / settings.masses[i]
-    if settings.ensemble == NVT_MTK:
-        # All velocities have the same friction, so that the iteration needs only their sum.
-        unrubbed = kinetic_energy(state.velocities, settings.masses)
-        friction_before, force_before = state.thermostat[1], state.thermostat[2]
-        force = thermostat_force(state.numbers[KINETIC], settings)
-        friction, shrink = 0.0, 1.0
-        for _ in range(ITERATIONS):
-            friction = friction_before + 0.5 * dt * (force_before + force)
-            shrink = 1.0 / (1.0 + 0.5 * dt * friction)
-            force = thermostat_force(unrubbed * shrink * shrink, settings)
-        state.thermostat[1], state.thermostat[2] = friction, force
-        for i in range(len(settings.masses)):
-            for k in range(3):
-                state.velocities[i, k] *= shrink
-    state.numbers[KINETIC] = kinetic_energy(state.velocities, settings.masses)
-
-
-@njit(error_model="numpy")
-def conserved_quantity(state: State, settings: Settings) -> float:
-    """What the equations of motion conserve, kcal/mol."""
-    total: float = state.numbers[KINETIC] + state.numbers[POTENTIAL]
-    if settings.ensemble == NVT_MTK:
-        total += 0.5 * settings.thermostat_mass * state.thermostat[1] ** 2
-        degrees = degrees_of_freedom(settings)
-        total += degrees * settings.thermal_energy * state.thermostat[0]
-    return total
-
-
-@njit(error_model="numpy")
-def wandered(state: State) -> bool:
-    """True if an atom has moved by more than half the skin since the list was built."""
-    limit = 0.25 * state.numbers[SKIN] ** 2
+    A change of the cell moves all atoms with it. What it takes from the skin is how much more (or
+    less) than the cutoff its shortest factor makes of the cutoff; moves are then measured in the
+    cell of the list. Cells change by factors of their Cartesian axes only.
+    """
+    factors, least = np.ones(3), 1.0
+    for a in range(3):
+        if state.cell[a, a] != state.list_cell[a, a]:
+            factors[a] = state.cell[a, a] / state.list_cell[a, a]
+            least = min(least, factors[a])
+    room = 0.5 * (state.numbers[SKIN] - reach * (1.0 / least - 1.0))
+    if not room > 0.0:
+        return True
     for i in range(len(state.positions)):
         square = 0.0
         for k in range(3):
-            square += (state.positions[i, k] - state.list_positions[i, k]) ** 2
-        if square > limit:
+            square += (state.positions[i, k] / factors[k] - state.list_positions[i, k]) ** 2
+        if square > room * room:
             return True
     return False
 
 
 @njit(error_model="numpy")
-def renew_list_positions(state: State, step: int) -> None:
-    """Take the present positions as those of the list, with a skin that suits the last list's life.
+def renew_skin(state: State, step: int) -> None:
+    """Choose a skin that suits the last list's life.
 
-    The skin depends on steps alone, never on time, so that equal runs sum in equal order.
+    It depends on steps alone, never on time, so that equal runs sum in equal order.
     """
     life = step - state.counters[REBUILT_AT]
     skin = state.numbers[SKIN]
@@ -180,7 +122,13 @@ def renew_list_positions(state: State, step: int) -> None:
     elif life > 15:
         skin = max(skin * 0.8, MIN_SKIN)
     state.numbers[SKIN] = skin
+
+
+@njit(error_model="numpy")
+def renew_list_positions(state: State, step: int) -> None:
+    """Take the present positions and cell as those of the list."""
     state.list_positions[:] = state.positions
+    state.list_cell[:] = state.cell
     state.counters[REBUILT_AT] = step
     state.counters[REBUILDS] += 1
 
@@ -191,7 +139,8 @@ def measure(state: State, settings: Settings) -> None:
     degrees = max(degrees_of_freedom(settings), 1)
     volume = cell_volume(state.cell)
     kinetic = state.numbers[KINETIC]
-    configurational = (state.virial[0, 0] + state.virial[1, 1] + state.virial[2, 2]) / (3 * volume)
+    configurational = virial_pressure(state)
+    state.numbers[VOLUME] = volume
     state.numbers[TEMPERATURE] = 2.0 * kinetic / (degrees * settings.boltzmann)
     state.numbers[CONFIGURATIONAL] = configurational
     state.numbers[PRESSURE] = configurational + 2.0 * kinetic / (3.0 * volume)
@@ -221,10 +170,13 @@ def accumulate(state: State, settings: Settings, contact: int) -> None:
     deviation = abs(state.numbers[CONSERVED] - state.numbers[FIRST_CONSERVED])
     state.numbers[LAST_CONSERVED] = state.numbers[CONSERVED]
     state.numbers[DEVIATION] = max(state.numbers[DEVIATION], deviation)
+    state.numbers[WINDOW] += state.numbers[TEMPERATURE]
     state.counters[CLEAR + contact] += 1
     state.sums[TEMPERATURE_SUM] += state.numbers[TEMPERATURE]
     state.sums[PRESSURE_SUM] += state.numbers[PRESSURE]
-    volume = cell_volume(state.cell)
+    volume = state.numbers[VOLUME]
+    state.sums[VOLUME_SUM] += volume
+    state.sums[WORK_SUM] += state.numbers[PRESSURE] * volume
     for place, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
         stress = state.virial[a, b]
         for i in range(len(settings.masses)):
@@ -243,6 +195,7 @@ def keep_row(state: State, buffers: Buffers, step: int) -> None:
     row[ROW_PRESSURE] = state.numbers[PRESSURE]
     row[ROW_CONSERVED] = state.numbers[CONSERVED]
     row[ROW_CONFIGURATIONAL] = state.numbers[CONFIGURATIONAL]
+    row[ROW_VOLUME] = state.numbers[VOLUME]
     buffers.filled[ROWS] += 1
 
 
@@ -253,6 +206,9 @@ def keep_frame(state: State, buffers: Buffers, step: int, contact: int) -> None:
     buffers.steps[frame] = step
     buffers.classes[frame] = contact
     buffers.temperatures[frame] = state.numbers[TEMPERATURE]
+    buffers.energies[frame] = state.numbers[POTENTIAL]
+    buffers.cells[frame] = state.cell
+    buffers.virials[frame] = state.virial
     buffers.positions[frame] = state.positions
     if len(buffers.forces) > 0:
         buffers.forces[frame] = state.forces
@@ -272,16 +228,30 @@ def frame_due(settings: Settings, step: int, contact: int) -> bool:
     )
 
 
+@njit(error_model="numpy")
+def room_left(buffers: Buffers) -> bool:
+    """True if the buffers can take whatever one step has to tell."""
+    room: bool = (
+        buffers.filled[ROWS] < len(buffers.rows)
+        and buffers.filled[FRAMES] < len(buffers.steps)
+        and buffers.filled[PENALTIES] + MAX_PENALTIES <= len(buffers.penalties)
+    )
+    return room
+
+
 def _source_digest() -> str:
     """Identity of all code that the loop is compiled from."""
     digest = hashlib.sha256()
-    sources = [*Path(engine.__file__).parent.glob("*.py"), Path(dynamics.__file__), Path(__file__)]
+    here, there = Path(__file__).parent, Path(engine.__file__).parent
+    tables = [there / f"{name}.py" for name in ("compilation", "constants", "lists", "packing")]
+    sources = [*tables, Path(dynamics.__file__)]
+    sources += [path for folder in (here, there) for path in folder.glob("*kernels.py")]
     for source in sorted(sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
-def _compiled(sources: str) -> Callable[[PackedModel, Settings, State, Buffers, int], int]:
+def _compiled(sources: str) -> Callable[[Interactions, Settings, State, Buffers, int], int]:
     """The loop, compiled or taken from numba's cache.
 
     That cache does not notice when a function in another file was replaced, and would go on with
@@ -289,51 +259,82 @@ def _compiled(sources: str) -> Callable[[PackedModel, Settings, State, Buffers, 
     """
 
     @njit(cache=True, error_model="numpy")
-    def run_steps(
-        packed: PackedModel, settings: Settings, state: State, buffers: Buffers, last_step: int
+    def run_steps(  # noqa: PLR0911 -- one for each reason to stop
+        model: Interactions, settings: Settings, state: State, buffers: Buffers, last_step: int
     ) -> int:
         assert sources  # noqa: S101 -- makes the digest part of the closure
         types = settings.types
-        lists = build_lists(packed, types, state.list_positions, state.cell, state.numbers[SKIN])
-        while state.counters[STEP] < last_step:
-            if buffers.filled[ROWS] == len(buffers.rows):
+        reason: int = DONE
+        lists = build_interaction_lists(
+            model, types, state.list_positions, state.list_cell, state.numbers[SKIN]
+        )
+        while state.counters[STEP] < last_step or state.counters[RESTARTED] == 1:
+            if not room_left(buffers):
                 return FULL
-            if buffers.filled[FRAMES] == len(buffers.steps):
-                return FULL
-            step = state.counters[STEP] + 1
-            if step > 1:
-                longest = advance(state, settings)
-                if not longest <= MAX_STEP_LENGTH**2:
-                    return NOT_FINITE if np.isnan(longest) else TOO_FAST
-            if wandered(state):
+            # A configuration that was read from a restart file gets its forces, nothing else.
+            restarted = state.counters[RESTARTED] == 1
+            step = state.counters[STEP] + (0 if restarted else 1)
+            moving = step > 1 and not restarted
+            if moving:
+                reason = advance(state, settings)
+                if reason != DONE:
+                    return reason
+                volume = cell_volume(state.cell)
+                if not settings.least_volume <= volume <= settings.greatest_volume:
+                    return BEYOND_VOLUME
+            # At a restart file, so that whoever goes on from it has the same list.
+            due = settings.restart_interval > 0 and step % settings.restart_interval == 0
+            if not restarted and (due or wandered(state, settings.reach)):
+                if not due:
+                    renew_skin(state, step)
                 renew_list_positions(state, step)
-                lists = build_lists(
-                    packed, types, state.list_positions, state.cell, state.numbers[SKIN]
+                lists = build_interaction_lists(
+                    model, types, state.list_positions, state.list_cell, state.numbers[SKIN]
                 )
-            energy, contact = evaluate(
-                packed, lists, types, state.positions, state.cell, state.forces, state.virial
+            energy, contact = evaluate_interactions(
+                model, lists, types, state.positions, state.cell, state.forces, state.virial
+            )
+            replace_virial(
+                model, lists, types, state.positions, state.cell, settings.virial, state.virial
             )
             state.numbers[POTENTIAL] = energy + settings.offset
-            if step > 1:
-                complete(state, settings)
+            if contact == COLLISION:
+                return COLLIDED
+            if moving:
+                reason = complete(state, settings)
+                if reason != DONE:
+                    return reason
             else:
                 state.numbers[FIRST_POTENTIAL] = energy + settings.offset
                 state.numbers[KINETIC] = kinetic_energy(state.velocities, settings.masses)
             measure(state, settings)
-            if step == 1:
+            if not moving:
                 state.numbers[FIRST_CONSERVED] = state.numbers[CONSERVED]
-            reason: int = fault(state, settings)
+                state.numbers[LAST_CONSERVED] = state.numbers[CONSERVED]
+            reason = fault(state, settings)
             if reason != DONE:
                 return reason
+            if restarted:
+                state.counters[RESTARTED] = 0
+                continue
+            if contact > 0:
+                penalty = tell_penalties(
+                    model, lists.short_range, state.positions, state.cell, step, buffers
+                )
+                allowed = abs(state.numbers[LAST_CONSERVED]) / len(settings.masses)
+                if step > 1 and penalty > settings.penalty_limit * allowed:
+                    return PENALISED
             accumulate(state, settings, contact)
             if step % settings.energy_interval == 0:
                 keep_row(state, buffers, step)
             if frame_due(settings, step, contact):
                 keep_frame(state, buffers, step, contact)
+            if settings.ensemble == NVT_SCALE and step % settings.scale_interval == 0:
+                scale_to_temperature(state, settings)
             state.counters[STEP] = step
         return DONE
 
-    compiled: Callable[[PackedModel, Settings, State, Buffers, int], int] = run_steps
+    compiled: Callable[[Interactions, Settings, State, Buffers, int], int] = run_steps
     return compiled
 
 

@@ -20,9 +20,8 @@ from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.params_write import with_penalty
 from ald_chimes_md.control import read_control
 from ald_chimes_md.coordinates import read_coordinates, replicate
+from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX, RESULT, STATISTICS
 from ald_chimes_md.keywords import read_keywords, with_values
-from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, STATISTICS
-from ald_chimes_md.run import RESULT
 from ald_core.errors import InputError
 from ald_core.options import option
 from ald_core.roles import MDEngine
@@ -123,9 +122,13 @@ class ChimesMD(MDEngine):
         """Whether `run_md.in` and the structure can be read and hold known elements."""
         problems = []
         try:
-            read_control(_input(case))
+            control = read_control(_input(case))
         except InputError as error:
             problems.append(str(error))
+        else:
+            if control.comparison is not None:
+                message = "CMPRFRC and SUBTFRC compare forces instead of running; set them to false"
+                problems.append(f"{case.input}: {message}")
         try:
             system = read_coordinates(case.structure)
         except InputError as error:
@@ -145,8 +148,10 @@ def _candidates(case: Case, cycle: int, workdir: Path) -> tuple[Candidate, ...]:
     cell = replicate(read_coordinates(workdir / STRUCTURE), copies).cell
     found = []
     for line in (workdir / CONTACT_INDEX).read_text().splitlines():
-        step, contact, offset = (int(word) for word in line.split())
-        load = partial(_load, workdir / CONTACT_FILES[contact], offset, cell)
+        words = line.split()
+        step, contact, offset = (int(word) for word in words[:3])
+        own = np.diag([float(word) for word in words[3:]]) if len(words) > 3 else cell
+        load = partial(_load, workdir / CONTACT_FILES[contact], offset, own)
         origin = Origin(cycle, case.name, step)
         found.append(Candidate(origin, case.temperature, contact, load))  # type: ignore[arg-type]
     return tuple(found)

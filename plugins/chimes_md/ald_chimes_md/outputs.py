@@ -11,9 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System
 from ald_chimes_md.dynamics import FRAMES, ROWS, Buffers
+from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX, STATISTICS
 from ald_chimes_md.frame_text import (
     FrameText,
     exact_lines,
@@ -21,23 +25,21 @@ from ald_chimes_md.frame_text import (
     short_lines,
     statistics_heading,
     statistics_lines,
+    stress_and_energy,
 )
 
-STATISTICS = "md_statistics.out"
-FINAL = "output.xyz"
-CONTACT_FILES = (
-    "traj_bad_r.ge.rin+dp_dftbfrq.xyz",
-    "traj_bad_r.lt.rin+dp.xyz",
-    "traj_bad_r.lt.rin.xyz",
-)
-"""By contact class: clear, inside the penalty zone, inside the inner cutoff."""
-CONTACT_INDEX = "traj_bad.index"
-"""One line for each frame of the contact-class files, by step: step, class, first byte."""
-TRAJECTORIES = {"GEN": "traj.gen", "XYZ": "traj.xyz", "XYZF_FORCE": "traj.xyzf"}
+TRAJECTORIES = {
+    "GEN": "traj.gen",
+    "XYZ": "traj.xyz",
+    "XYZF_FORCE": "traj.xyzf",
+    "LAMMPSTRJ": "traj.lammpstrj",
+}
 FORCES = "forceout.txt"
 LABELED_FORCES = "forceout-labeled.txt"
 FORCE_FRAMES = "forceout.xyzf"
 VELOCITIES = "velocout.txt"
+
+Floats = NDArray[np.float64]
 
 
 def output_names(control: Control) -> tuple[str, ...]:
@@ -53,7 +55,11 @@ def output_names(control: Control) -> tuple[str, ...]:
 
 
 class Outputs:
-    """The open output files of one run; a context manager that closes them durably."""
+    """The open output files of one run; a context manager that closes them durably.
+
+    The index of contact frames has the step, the class, the first byte in the file of the class, and
+    the three lengths of the cell if it changes.
+    """
 
     def __init__(
         self,
@@ -66,7 +72,6 @@ class Outputs:
         self._control = control
         self._elements = system.elements
         self._text = FrameText(system, type_names, control.timestep, wrapped=control.wrap_output)
-        self._conserved = control.ensemble.kind != "NVE"
         mode = "wb" if sizes is None else "r+b"
         with ExitStack() as stack:
             self._files = {
@@ -78,7 +83,7 @@ class Outputs:
                 self._files[name].seek(size)
             self._stack = stack.pop_all()
         if sizes is None:
-            self._add(STATISTICS, statistics_heading(conserved=self._conserved))
+            self._add(STATISTICS, statistics_heading(control.ensemble))
 
     def __enter__(self) -> Self:
         return self
@@ -95,11 +100,9 @@ class Outputs:
         """Append what a stretch of steps has left in the buffers."""
         rows = buffers.rows[: buffers.filled[ROWS]]
         if len(rows):
-            timestep = self._control.timestep
-            self._add(
-                STATISTICS,
-                statistics_lines(rows, len(self._elements), timestep, conserved=self._conserved),
-            )
+            n_atoms, timestep = len(self._elements), self._control.timestep
+            lines = statistics_lines(rows, n_atoms, timestep, self._control.ensemble)
+            self._add(STATISTICS, lines)
         for frame in range(int(buffers.filled[FRAMES])):
             self._write_frame(buffers, frame)
 
@@ -114,12 +117,12 @@ class Outputs:
         control = self._control
         step, contact = int(buffers.steps[frame]), int(buffers.classes[frame])
         regular = step % control.trajectory_interval == 0
-        positions = buffers.positions[frame]
+        positions, cell = buffers.positions[frame], buffers.cells[frame]
         plain = None
         if control.contact_files and (regular or contact > 0):
-            plain = self._text.xyz(positions)
+            plain = self._text.xyz(positions, cell)
             place = self._files[CONTACT_FILES[contact]].tell()
-            self._add(CONTACT_INDEX, f"{step} {contact} {place}\n".encode())
+            self._add(CONTACT_INDEX, f"{step} {contact} {place}{self._changed(cell)}\n".encode())
             self._add(CONTACT_FILES[contact], plain)
         if regular:
             self._write_trajectory(buffers, frame, plain)
@@ -127,22 +130,38 @@ class Outputs:
             forces = buffers.forces[frame]
             self._add(FORCES, exact_lines(forces))
             self._add(LABELED_FORCES, labeled_lines(self._elements, forces))
-            self._add(FORCE_FRAMES, self._text.xyz(positions, forces))
+            self._add(
+                FORCE_FRAMES, self._text.xyz(positions, cell, forces, self._header(buffers, frame))
+            )
         if _due(step, control.velocity_interval):
             self._add(VELOCITIES, short_lines(buffers.velocities[frame]))
+
+    def _changed(self, cell: Floats) -> str:
+        """The exact lengths of a cell that changes, of which the frame has five decimals."""
+        if not self._control.ensemble.has_barostat:
+            return ""
+        return "".join(f" {length!r}" for length in np.diag(cell).tolist())
+
+    def _header(self, buffers: Buffers, frame: int) -> str:
+        if not self._control.force_headers:
+            return ""
+        energy = float(buffers.energies[frame])
+        return stress_and_energy(buffers.virials[frame], buffers.cells[frame], energy)
 
     def _write_trajectory(self, buffers: Buffers, frame: int, plain: bytes | None) -> None:
         control = self._control
         step = int(buffers.steps[frame])
-        positions = buffers.positions[frame]
+        positions, cell = buffers.positions[frame], buffers.cells[frame]
         name = TRAJECTORIES[control.trajectory_format]
         match control.trajectory_format:
             case "GEN":
-                text = self._text.gen(positions, step, float(buffers.temperatures[frame]))
+                text = self._text.gen(positions, cell, step, float(buffers.temperatures[frame]))
             case "XYZ":
-                text = plain or self._text.xyz(positions)
+                text = plain or self._text.xyz(positions, cell)
+            case "LAMMPSTRJ":
+                text = self._text.lammps(positions, buffers.velocities[frame], cell, step)
             case "XYZF_FORCE":
-                text = self._text.xyz(positions, buffers.forces[frame])
+                text = self._text.xyz(positions, cell, buffers.forces[frame])
                 if not _due(step, control.force_interval):
                     self._add(FORCES, exact_lines(buffers.forces[frame]))
         self._add(name, text)

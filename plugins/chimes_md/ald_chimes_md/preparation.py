@@ -6,20 +6,23 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.constants import BOLTZMANN, TIME
-from ald_chimes_lsq.engine import PackedModel, pack
-from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.constants import BOLTZMANN, GPA, TIME
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System, read_coordinates, replicate
 from ald_chimes_md.dynamics import (
-    NVE,
-    NVT_MTK,
+    ANALYTICAL,
+    ENSEMBLE_CODES,
+    NUMERICAL_PRESSURE,
+    NUMERICAL_STRESS,
     Settings,
     State,
     automatic_skin,
     initial_state,
 )
+from ald_chimes_md.force_field import ForceField, interactions, read_force_field
+from ald_chimes_md.interaction_kernels import Interactions
 from ald_chimes_md.random_glibc import thermal_velocities, without_drift
+from ald_chimes_md.restart import read_restart, restarted_state
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -31,13 +34,20 @@ MARGIN = 20_000.0
 
 MAX_NEIGHBOURS = 5000
 """Per atom; several times what any real substance has, and what memory can hold."""
+MAX_EXPANSION = 1000.0
+"""A barostat has failed when the volume is that many times the initial one."""
+VIRIALS = {
+    "ANALYTICAL": ANALYTICAL,
+    "NUMERICAL_PRESSURE": NUMERICAL_PRESSURE,
+    "NUMERICAL_STRESS": NUMERICAL_STRESS,
+}
 
 
 @attrs.frozen(eq=False)
 class Preparation:
     """A run before its first step."""
 
-    packed: PackedModel
+    model: Interactions
     settings: Settings
     state: State
     system: System
@@ -50,72 +60,118 @@ def prepare(control: Control, folder: Path) -> Preparation:
 
     File names are relative to the folder. Raises InputError for what cannot be used together.
     """
-    parameter_file = folder / control.parameter_file
-    model = ChimesModel.read(parameter_file)
-    _refuse_charges(model, parameter_file)
-    if control.inner is not None:
-        model = attrs.evolve(model, basis=attrs.evolve(model.basis, inner=control.inner))
+    field = read_force_field(folder / control.parameter_file, control.inner)
     coordinates = folder / control.coordinate_file
-    system = replicate(read_coordinates(coordinates), control.replicate)
-    _check_density(system, model.basis.max_rmax, coordinates)
-    type_names = tuple(t.name for t in model.basis.types)
+    restart = None
+    if control.velocities == "RESTART":
+        system, restart = read_restart(coordinates)
+    else:
+        system = replicate(read_coordinates(coordinates), control.replicate)
+    type_names = tuple(t.name for t in field.basis.types)
     types = _types(system, type_names, coordinates)
-    masses = np.array([t.mass for t in model.basis.types])[types]
+    _check(control, system, field.reach, coordinates)
+    model = _interactions(field, types, system, coordinates)
+    masses = np.array([t.mass for t in field.basis.types])[types]
     velocities = _velocities(control, system, masses, coordinates)
-    settings = _settings(control, model, types, masses, velocities)
-    thermal_energy = max(settings.thermal_energy, BOLTZMANN * _temperature(masses, velocities))
-    skin = automatic_skin(settings.dt, thermal_energy, masses)
-    state = initial_state(system.positions, velocities, system.cell, skin)
-    return Preparation(pack(model), settings, state, system, type_names)
+    reach = max(field.reach, model.ewald.cutoff if model.charges.size else 0.0)
+    settings = _settings(control, field, types, masses, velocities, system)._replace(reach=reach)
+    if restart is None:
+        thermal_energy = max(settings.thermal_energy, BOLTZMANN * _temperature(masses, velocities))
+        skin = automatic_skin(settings.dt, thermal_energy, masses)
+        state = initial_state(system.positions, velocities, system.cell, skin)
+    else:
+        state = restarted_state(restart, system.positions, velocities, system.cell)
+    return Preparation(model, settings, state, system, type_names)
+
+
+def _interactions(
+    field: ForceField, types: NDArray[np.int64], system: System, path: Path
+) -> Interactions:
+    try:
+        return interactions(field, types, system.cell)
+    except InputError as error:
+        raise InputError(error.reason, path=path, line=2) from None
 
 
 def _settings(
     control: Control,
-    model: ChimesModel,
+    field: ForceField,
     types: NDArray[np.int64],
     masses: Floats,
     velocities: Floats,
+    system: System,
 ) -> Settings:
+    ensemble = control.ensemble
+    degrees = 3 * len(types) - 3
     thermal_energy = BOLTZMANN * control.temperature
-    relaxation = control.ensemble.thermostat_time / TIME
-    mass = (3 * len(types) - 3) * thermal_energy * relaxation**2
-    offsets = model.coefficients.offsets
-    with_offsets = control.with_offsets and offsets is not None
+    thermostat_time, barostat_time = ensemble.thermostat_time / TIME, ensemble.barostat_time / TIME
+    extended = ensemble.is_extended
+    thermostat_mass = degrees * thermal_energy * thermostat_time**2 if extended else 1.0
+    barostat_mass = (degrees + 3) * thermal_energy * barostat_time**2 if extended else 1.0
+    with_offsets = control.with_offsets and field.offsets is not None
     hottest = max(control.temperature, _temperature(masses, velocities))
+    volume = abs(float(np.linalg.det(system.cell)))
+    first, end = _moving(control, len(types))
     return Settings(
-        ensemble=NVE if control.ensemble.kind == "NVE" else NVT_MTK,
+        ensemble=ENSEMBLE_CODES[ensemble.kind],
         dt=control.timestep / TIME,
         thermal_energy=thermal_energy,
-        # Without thermal energy there is no thermostat to speak of: only step 1 is possible.
-        thermostat_mass=mass if mass > 0.0 else 1.0,
+        pressure=control.pressure / GPA,
+        # Without times and thermal energy there is nothing to couple to: only step 1 is possible.
+        thermostat_time=thermostat_time or 1.0,
+        barostat_time=barostat_time or 1.0,
+        thermostat_mass=thermostat_mass or 1.0,
+        barostat_mass=barostat_mass or 1.0,
+        scale_interval=max(ensemble.scale_interval, 1),
+        first_moving=first,
+        end_moving=end,
         boltzmann=BOLTZMANN,
-        offset=float(offsets[types].sum()) if with_offsets and offsets is not None else 0.0,
+        offset=float(field.offsets[types].sum())
+        if with_offsets and field.offsets is not None
+        else 0.0,
         masses=masses,
         types=types,
+        reach=field.reach,
+        virial=VIRIALS[control.virial],
         energy_interval=control.energy_interval,
         trajectory_interval=control.trajectory_interval,
         force_interval=control.force_interval,
         velocity_interval=control.velocity_interval,
+        restart_interval=control.restart_interval,
         contact_frames=control.contact_files,
         temperature_limit=HOT * hottest + MARGIN if control.temperature_check else np.inf,
+        penalty_limit=np.inf if control.penalty_limit is None else control.penalty_limit,
+        least_volume=len(types) * _sphere(field.reach) / MAX_NEIGHBOURS,
+        greatest_volume=MAX_EXPANSION * volume,
     )
 
 
-def _refuse_charges(model: ChimesModel, path: Path) -> None:
-    products = model.coefficients.charges
-    charged = any(t.charge != 0.0 for t in model.basis.types)
-    if charged or (products is not None and products.any()):
-        message = "the model has charges, which are not implemented; refit without them"
-        raise InputError(message, path=path)
+def _sphere(radius: float) -> float:
+    return 4.0 / 3.0 * np.pi * radius**3
 
 
-def _check_density(system: System, cutoff: float, path: Path) -> None:
+def _check(control: Control, system: System, cutoff: float, path: Path) -> None:
+    """Refuse what the cell and the number of atoms do not allow."""
     density = len(system.elements) / abs(float(np.linalg.det(system.cell)))
-    neighbours = density * 4.0 / 3.0 * np.pi * cutoff**3
+    neighbours = density * _sphere(cutoff)
     if neighbours > MAX_NEIGHBOURS:
         message = (
             f"an atom has some {neighbours:.0f} neighbours within the cutoff of {cutoff:g} Å; "
             "are the cell lengths in Å?"
+        )
+        raise InputError(message, path=path, line=2)
+    n_atoms = len(system.elements)
+    if control.ensemble.has_barostat and np.any(system.cell != np.diag(np.diag(system.cell))):
+        message = f"{control.ensemble.kind} needs a box given by three lengths; use an NVT ensemble"
+        raise InputError(message, path=path, line=2)
+    if control.ensemble.moving is not None and control.ensemble.moving[1] >= n_atoms:
+        first, last = control.ensemble.moving
+        message = f"FREEZE {first} {last} names an atom beyond the last, {n_atoms - 1}"
+        raise InputError(message, path=path, line=1)
+    upper = np.abs(np.triu(system.cell, 1)).max() > 0.0 or np.diag(system.cell).min() <= 0.0
+    if control.trajectory_format == "LAMMPSTRJ" and upper:
+        message = (
+            "LAMMPSTRJ needs a cell with a along x and b in the xy plane; rotate it, or write GEN"
         )
         raise InputError(message, path=path, line=2)
 
@@ -128,10 +184,22 @@ def _types(system: System, type_names: tuple[str, ...], path: Path) -> NDArray[n
     return np.array([type_names.index(name) for name in system.elements], dtype=np.int64)
 
 
+def _moving(control: Control, n_atoms: int) -> tuple[int, int]:
+    """The first atom that moves, and the first after them that does not."""
+    if control.ensemble.moving is None:
+        return 0, n_atoms
+    first, last = control.ensemble.moving
+    return first, last + 1
+
+
 def _velocities(control: Control, system: System, masses: Floats, path: Path) -> Floats:
+    """Velocities of all atoms; those of frozen ones are zero."""
+    first, end = _moving(control, len(masses))
+    moving = slice(first, end)
+    velocities = np.zeros((len(masses), 3))
     if control.velocities == "GEN":
         seed = 0 if control.seed is None else control.seed
-        velocities = thermal_velocities(masses, control.temperature, seed)
+        velocities[moving] = thermal_velocities(masses[moving], control.temperature, seed)
     elif path.suffix == ".xyzf":
         message = "VELINIT READ would take the forces of this file for velocities; use GEN"
         raise InputError(message, path=path)
@@ -139,11 +207,13 @@ def _velocities(control: Control, system: System, masses: Floats, path: Path) ->
         message = "VELINIT READ needs velocities in columns 5 to 7; add them or use GEN"
         raise InputError(message, path=path, line=3)
     else:
-        velocities = system.columns
-    if control.ensemble.kind != "NVE" and len(masses) < 2 and control.steps > 1:
+        velocities[moving] = system.columns[moving]
+    if control.ensemble.has_thermostat and len(masses) < 2 and control.steps > 1:
         message = "a thermostat needs at least two atoms, since the centre of mass does not move"
         raise InputError(message, path=path, line=1)
-    return without_drift(velocities, masses)
+    if control.velocities != "RESTART":
+        velocities[moving] = without_drift(velocities[moving], masses[moving])
+    return velocities
 
 
 def _temperature(masses: Floats, velocities: Floats) -> float:

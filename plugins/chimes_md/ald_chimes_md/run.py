@@ -11,13 +11,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA
 from ald_chimes_md.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from ald_chimes_md.comparison import Errors, ForceCheck, check_forces, compare
 from ald_chimes_md.control import Control, read_control
 from ald_chimes_md.dynamics import (
     CLEAR,
@@ -27,37 +30,32 @@ from ald_chimes_md.dynamics import (
     FULL,
     INSIDE,
     LAST_CONSERVED,
-    NOT_FINITE,
+    PENALTIES,
+    POTENTIAL,
     PRESSURE_SUM,
+    ROWS,
+    SHEAR_FROM,
     STEP,
     STRESS_SUM,
     TEMPERATURE_SUM,
-    TOO_FAR_IN_ENERGY,
-    TOO_FAST,
-    TOO_HOT,
+    VOLUME_SUM,
+    Buffers,
     State,
-    empty_buffers,
 )
-from ald_chimes_md.frame_text import final_frame
-from ald_chimes_md.integrator_kernels import run_steps
-from ald_chimes_md.outputs import FINAL, Outputs
+from ald_chimes_md.files import DFTB, FINAL, RESULT, TIMING
+from ald_chimes_md.frame_text import dftb_text, final_frame, statistics
+from ald_chimes_md.loop import REASONS, Loop
+from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import Preparation, prepare
+from ald_chimes_md.restart import write_restart
 from ald_core.errors import InputError, Stopped
 
-RESULT = "md.json"
-TIMING = "md_timing.json"
+Floats = NDArray[np.float64]
+Report = Callable[[Floats, Floats], None]
+"""Is told, while a run goes on, new lines of `md_statistics.out` and new penalties: rows of step,
+first and second atom (from 0), distance in Å and kcal/mol."""
 
-REASONS = {
-    NOT_FINITE: "energy, forces or positions are not numbers any more",
-    TOO_FAST: "an atom moves by more than 1 Å in one step",
-    TOO_HOT: "the temperature is beyond sense",
-    TOO_FAR_IN_ENERGY: "the potential energy is 10,000 kcal/mol per atom from that of step 1",
-}
-SECONDS_PER_STRETCH = 2.0
-"""Time after which the loop hands over its output. No result depends on it."""
 SECONDS_PER_CHECKPOINT = 60.0
-MAX_ROWS = 4096
-MAX_FRAME_NUMBERS = 1_000_000
 
 
 @attrs.frozen
@@ -80,6 +78,8 @@ class Averages:
     """GPa, with the kinetic part"""
     stress: tuple[float, ...]
     """GPa, with the kinetic part, positive in compression: xx yy zz xy xz yz"""
+    volume: float
+    """Å³"""
 
 
 @attrs.frozen
@@ -99,10 +99,19 @@ class RunResult:
     contact_counts: tuple[int, int, int]
     """Steps per contact class: clear, inside the penalty zone, inside the inner cutoff."""
     seconds_per_step: float
+    errors: Errors | None = None
+    """Of the model against a file, which were asked for instead of a run."""
+    force_check: ForceCheck | None = None
+    """Of the first forces, if asked for."""
 
 
 def run(
-    control: Control, folder: Path, *, resume: bool = False, last_step: int | None = None
+    control: Control,
+    folder: Path,
+    *,
+    resume: bool = False,
+    last_step: int | None = None,
+    report: Report | None = None,
 ) -> RunResult:
     """Run molecular dynamics in a folder that holds the parameter and the coordinate file.
 
@@ -111,70 +120,73 @@ def run(
         folder: where files are read, and outputs written over those of an earlier run.
         resume: go on from the checkpoint of the folder; the outputs end up the same, byte by byte.
         last_step: pause there and leave a checkpoint.
+        report: is told what comes out while the run goes on.
 
     Raises:
         InputError: the files cannot be read or do not fit together, or there is no checkpoint.
     """
     preparation = prepare(control, folder)
+    if control.comparison is not None:
+        errors = compare(control, control.comparison, preparation, folder)
+        return attrs.evolve(_result(control, preparation.state, DONE, 0.0), errors=errors)
     inputs = _digest(control, folder)
     state, sizes = load_checkpoint(folder, inputs) if resume else (preparation.state, None)
+    checked = check_forces(preparation) if control.check_forces else None
     end = control.steps if last_step is None else min(last_step, control.steps)
     with Outputs(folder, control, preparation.system, preparation.type_names, sizes) as outputs:
-        loop = _Loop(preparation, state, control)
+        loop = Loop(preparation, state, control)
+        desk = _Desk(control, folder, preparation, state, loop.buffers, outputs, report)
         checkpoint_time = time.monotonic()
         while (status := loop.advance(end)) == FULL:
-            outputs.write(loop.buffers)
+            desk.hand_over()
             if time.monotonic() - checkpoint_time > SECONDS_PER_CHECKPOINT:
                 save_checkpoint(folder, state, outputs.sync(), inputs)
                 checkpoint_time = time.monotonic()
-        outputs.write(loop.buffers)
+        desk.hand_over(usable=status == DONE)
         sizes = outputs.sync()
     if status == DONE and end < control.steps:
         save_checkpoint(folder, state, sizes, inputs)
     else:
-        final = final_frame(preparation.system, state.positions, state.velocities)
+        final = final_frame(preparation.system, state.positions, state.velocities, state.cell)
         if status == DONE:
             _write(folder / FINAL, final)
         (folder / CHECKPOINT).unlink(missing_ok=True)
-    return _result(control, state, status, loop.seconds_per_step)
+    result = _result(control, state, status, loop.seconds_per_step)
+    return attrs.evolve(result, force_check=checked)
 
 
-class _Loop:
-    """The integration loop with its buffers and clock."""
+@attrs.frozen(eq=False)
+class _Desk:
+    """Where each stretch of steps is written and told."""
 
-    def __init__(self, preparation: Preparation, state: State, control: Control):
-        n_atoms = len(preparation.system.elements)
-        frames = max(2, min(MAX_ROWS, MAX_FRAME_NUMBERS // (3 * n_atoms)))
-        with_forces = control.force_interval > 0 or control.trajectory_format == "XYZF_FORCE"
-        self.buffers = empty_buffers(
-            n_atoms, MAX_ROWS, frames, forces=with_forces, velocities=control.velocity_interval > 0
-        )
-        self._packed = preparation.packed
-        self._settings = preparation.settings
-        self._state = state
-        self._seconds = 0.0
-        self._steps = 0
-        self._stretch = 20
-        # Compiles without doing a step, so that the clock measures steps only.
-        run_steps(self._packed, self._settings, state, self.buffers, 0)
+    control: Control
+    folder: Path
+    preparation: Preparation
+    state: State
+    buffers: Buffers
+    outputs: Outputs
+    report: Report | None
 
-    @property
-    def seconds_per_step(self) -> float:
-        """Mean wall time, 0 if no step was done."""
-        return self._seconds / self._steps if self._steps else 0.0
+    def hand_over(self, *, usable: bool = True) -> None:
+        """Write and tell what is in the buffers, and the state if it is that of the last step done."""
+        control, state, buffers = self.control, self.state, self.buffers
+        self.outputs.write(buffers)
+        if usable and state.counters[STEP] > 0:
+            self._write_state()
+        if self.report is not None:
+            rows = buffers.rows[: buffers.filled[ROWS]]
+            lines = statistics(rows, len(state.positions), control.timestep, control.ensemble)
+            self.report(lines, buffers.penalties[: buffers.filled[PENALTIES]])
 
-    def advance(self, end: int) -> int:
-        """Fill the buffers with the next steps; FULL means that there is more to do."""
-        self.buffers.filled[:] = 0
-        before = int(self._state.counters[STEP])
-        target = min(end, before + self._stretch)
-        start = time.perf_counter()
-        status = int(run_steps(self._packed, self._settings, self._state, self.buffers, target))
-        self._seconds += time.perf_counter() - start
-        self._steps += int(self._state.counters[STEP]) - before
-        if self._steps:
-            self._stretch = max(1, int(SECONDS_PER_STRETCH / self.seconds_per_step))
-        return FULL if status == DONE and target < end else status
+    def _write_state(self) -> None:
+        control, state, prepared = self.control, self.state, self.preparation
+        if state.counters[STEP] % control.restart_interval == 0:
+            settings, timestep = prepared.settings, control.timestep
+            write_restart(self.folder, prepared.system, state, settings, timestep=timestep)
+        if control.dftb_file:
+            energy = float(state.numbers[POTENTIAL])
+            text = dftb_text(energy, state.virial, state.cell, state.forces)
+            (self.folder / DFTB).write_bytes(text)
 
 
 def _result(control: Control, state: State, status: int, seconds_per_step: float) -> RunResult:
@@ -183,6 +195,8 @@ def _result(control: Control, state: State, status: int, seconds_per_step: float
     conserved, averages = Conserved(None, None, None), None
     if steps > 0:
         numbers, sums = state.numbers / n_atoms, state.sums / steps
+        shear = state.sums[STRESS_SUM + 3 : STRESS_SUM + 6]
+        sums[STRESS_SUM + 3 : STRESS_SUM + 6] = shear / max(steps - state.counters[SHEAR_FROM], 1)
         conserved = Conserved(
             first=float(numbers[FIRST_CONSERVED]),
             last=float(numbers[LAST_CONSERVED]),
@@ -192,6 +206,7 @@ def _result(control: Control, state: State, status: int, seconds_per_step: float
             temperature=float(sums[TEMPERATURE_SUM]),
             pressure=float(sums[PRESSURE_SUM] * GPA),
             stress=tuple((sums[STRESS_SUM : STRESS_SUM + 6] * GPA).tolist()),
+            volume=float(sums[VOLUME_SUM]),
         )
     clear, near, inside = state.counters[CLEAR : INSIDE + 1].tolist()
     return RunResult(
@@ -222,24 +237,34 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def run_file(path: Path, *, resume: bool = False, report: Report | None = None) -> RunResult:
+    """Run one control file in its own folder and write the result beside it.
+
+    Raises InputError for anything that is wrong with the files, OSError if one cannot be written.
+    """
+    folder = path.parent
+    (folder / RESULT).unlink(missing_ok=True)
+    result = run(read_control(path), folder, resume=resume, report=report)
+    content = attrs.asdict(result)
+    timing = {"seconds_per_step": content.pop("seconds_per_step")}
+    for name, part in ((TIMING, timing), (RESULT, content)):
+        _write(folder / name, (json.dumps(part, indent=1) + "\n").encode())
+    return result
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one control file in its own folder and write the result beside it."""
     parser = argparse.ArgumentParser(prog="python -m ald_chimes_md.run", description=__doc__)
     parser.add_argument("control", type=Path, help="the control file, run_md.in")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     options = parser.parse_args(arguments)
-    folder: Path = options.control.parent
     try:
-        (folder / RESULT).unlink(missing_ok=True)
-        result = attrs.asdict(run(read_control(options.control), folder, resume=options.resume))
-        timing = {"seconds_per_step": result.pop("seconds_per_step")}
-        for name, content in ((TIMING, timing), (RESULT, result)):
-            _write(folder / name, (json.dumps(content, indent=1) + "\n").encode())
+        run_file(options.control, resume=options.resume)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
     except OSError as error:
-        sys.stderr.write(f"{folder}: {error}; put it right and run again\n")
+        sys.stderr.write(f"{options.control.parent}: {error}; put it right and run again\n")
         return Stopped.exit_status
     return 0
 

@@ -4,6 +4,7 @@ import ase.build
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -197,10 +198,20 @@ def test_bad_input(atoms, message):
         design_matrix(BASIS, atoms.get_chemical_symbols(), atoms.positions, atoms.cell[:])
 
 
-def test_charged_model_is_refused():
-    charged = build_basis(
-        [AtomType("O", 16.0, 1.0)], [PairType("O", "O", 1.0, 3.0, 1.0)], (2, 0, 0)
-    )
-    model = ChimesModel(charged, expand(charged, np.zeros(2)))
-    with pytest.raises(InputError, match="charges"):
-        model.evaluate(Atoms("O", cell=[5.0] * 3, pbc=True))
+def test_charges_act_in_periodic_cells_and_are_refused_in_others():
+    pair = PairType("Na", "Na", 1.0, 1.1, 1.0)
+    types = [AtomType("Na", 23.0, 1.0), AtomType("Cl", 35.5, -1.0)]
+    pairs = [pair, PairType("Cl", "Cl", 1.0, 1.1, 1.0), PairType("Na", "Cl", 1.0, 1.1, 1.0)]
+    basis = build_basis(types, pairs, (2, 0, 0))
+    model = ChimesModel(basis, expand(basis, np.zeros(6)))
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    said = model.evaluate(salt)
+    assert said.energy == pytest.approx(-1.7475645946 * 332.0637157615209 / 2.82, rel=1e-4)
+    # The energy is proportional to 1/length, so that 3 P V = E.
+    assert np.trace(said.stress) * salt.get_volume() == pytest.approx(said.energy, rel=5e-3)
+    salt.rattle(0.1, seed=1)
+    np.testing.assert_allclose(model.evaluate(salt).forces.sum(axis=0), 0.0, atol=1e-6)
+    assert abs(model.evaluate(salt).forces).max() > 1.0
+    salt.pbc = (True, True, False)
+    with pytest.raises(InputError, match="periodic in all directions"):
+        model.evaluate(salt)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ald_chimes_lsq.basis import InnerRule
-from ald_chimes_md.control import Ensemble, parse_control, read_control
+from ald_chimes_md.control import Comparison, Ensemble, parse_control, read_control
 from ald_chimes_md.keywords import read_keywords, with_values
 from ald_core.errors import InputError
 
@@ -48,6 +48,41 @@ def test_values_and_their_forms():
     assert changed(RNDSEED="4294967295").seed == 2**32 - 1
 
 
+def test_ensembles_and_their_numbers():
+    assert changed(CONSRNT="NVT-SCALE 25").ensemble == Ensemble("NVT-SCALE", scale_interval=25)
+    assert changed(CONSRNT="NVT-BEREND 50").ensemble == Ensemble("NVT-BEREND", 50.0)
+    assert changed(CONSRNT="NVE FREEZE 0 3").ensemble == Ensemble("NVE", moving=(0, 3))
+    with pytest.raises(InputError, match="PRESSUR is missing"):
+        changed(CONSRNT="NPT-BEREND 50")
+    npt = changed(CONSRNT="NPT-BEREND 50", PRESSUR=1.5)
+    assert (npt.ensemble, npt.pressure) == (Ensemble("NPT-BEREND", 50.0, 1000.0), 1.5)
+    npt = changed(CONSRNT="NPT-BEREND-ANISO 50 70", PRESSUR=0)
+    assert npt.ensemble == Ensemble("NPT-BEREND-ANISO", 50.0, 70.0)
+    assert changed(CONSRNT="NPT-MTK HOOVER 5 7", PRESSUR=0).ensemble == Ensemble(
+        "NPT-MTK", 5.0, 7.0
+    )
+
+
+def test_controls_of_checks_and_comparisons():
+    assert changed(VELINIT="RESTART").velocities == "RESTART"
+    assert changed(CMPRFRC="true force.txt").comparison == Comparison("force.txt")
+    wanted = changed(SUBTFRC="true a.xyzf SUBTR_STRESS").comparison
+    assert wanted == Comparison("a.xyzf", subtract=True, subtract_stress=True)
+    assert changed(SUBTFRC="false").comparison is None
+    assert changed(PRSCALC="NUMERICAL").virial == "NUMERICAL_PRESSURE"
+    assert changed(PRSCALC="NUMERICAL", STRSCALC="NUMERICAL").virial == "NUMERICAL_STRESS"
+    assert changed(PENTHRS="0.5").penalty_limit == 0.5
+    assert changed(PENTHRS="-1").penalty_limit is None
+    assert changed().restart_interval == 100
+    control = changed(PRNTFRC="true ENERGY_STRESS 4", FITSTRS="FIRSTALL 3", FITENER="FIRST 2")
+    assert (control.force_interval, control.force_headers) == (4, True)
+    assert (control.reference_stress, control.reference_energy) == ("full", True)
+    with pytest.raises(InputError, match="keep one of the two"):
+        changed(CMPRFRC="true a", SUBTFRC="true a")
+    with pytest.raises(InputError, match="leave REPLICATE out"):
+        changed(VELINIT="RESTART", NLAYERS="1 REPLICATE 1")
+
+
 def test_coordinates_are_wrapped_on_output_only_without_layers():
     assert not changed(NLAYERS="1", WRPCRDS="true").wrap_output
     assert changed(NLAYERS="0", WRPCRDS="true").wrap_output
@@ -79,28 +114,40 @@ def test_comments_and_remarks_behind_keys():
         ("N_MDSTP", "99999999999999999999", "integer"),
         ("RNDSEED", "-1", "whole number"),
         ("RNDSEED", "4294967296", "whole number"),
-        ("VELINIT", "RESTART", "not implemented"),
         ("VELINIT", "read", "GEN, READ"),
-        ("CONSRNT", "NPT-MTK HOOVER 10 100", "not implemented"),
-        ("CONSRNT", "NVT-SCALE 10", "not implemented"),
-        ("CONSRNT", "NVT-BEREND 10", "not implemented"),
-        ("CONSRNT", "NVE FREEZE 0 3", "FREEZE is not implemented"),
+        ("CONSRNT", "NPT-MTK HOOVER 10", "NPT-MTK HOOVER t t_b"),
+        ("CONSRNT", "NPT-MTK 10 100", "NPT-MTK HOOVER t t_b"),
+        ("CONSRNT", "NPT-BEREND 10 100 1000", "NPT-BEREND t [t_b]"),
+        ("CONSRNT", "NPT-BEREND 10 100 FREEZE 0 1", "FREEZE does not go"),
+        ("CONSRNT", "NVT-BEREND", "NVT-BEREND t"),
+        ("CONSRNT", "NVT-SCALE 1.5", "integer"),
+        ("CONSRNT", "NVE 3", "use 'NVE'"),
+        ("CONSRNT", "NVE FREEZE 3", "FREEZE a b"),
+        ("CONSRNT", "NVE FREEZE 3 0", "FREEZE a b"),
         ("CONSRNT", "NVT-MTK HOOVER", "NVT-MTK HOOVER t"),
-        ("CONSRNT", "NVT-MTK HOOVER 0", "above 0 fs"),
-        ("CONSRNT", "NVT", "use 'NVE'"),
-        ("CMPRFRC", "true forces.txt", "not implemented"),
-        ("CHECKFRC", "true", "not implemented"),
-        ("PRSCALC", "NUMERICAL", "not implemented"),
-        ("PENTHRS", "0.5", "not implemented"),
-        ("CRDFILE", "SCALE 1.1 input.xyz", "one coordinate file"),
-        ("TRAJEXT", "LAMMPSTRJ", "not implemented"),
+        ("CONSRNT", "NVT-MTK HOOVER 0", "above 0 (fs"),
+        ("CONSRNT", "NVT", "use one of 'NVE'"),
+        ("CMPRFRC", "true", "true file"),
+        ("CMPRFRC", "true a.txt SUBTR_ENERGY", "true file"),
+        ("SUBTFRC", "true a.txt ENERGY", "SUBTR_STRESS"),
+        ("CHECKFRC", "maybe", "true or false"),
+        ("PRSCALC", "ANALYTIC", "ANALYTICAL, NUMERICAL"),
+        ("PENTHRS", "much", "finite number"),
+        ("CRDFILE", "SCALE 1.1 input.xyz", "never worked in ChIMES MD"),
+        ("CRDFILE", "CAT 2 2 a.xyz b.xyz", "never worked in ChIMES MD"),
+        ("CRDFILE", "INITIALIZE ATOMIC C BOXL 9 NMOLEC 4", "never worked in ChIMES MD"),
+        ("CRDFILE", "a.xyz b.xyz", "one word"),
+        ("FITSTRS", "FIRST many", "integer"),
+        ("FITENER", "perhaps", "true or false"),
+        ("FRQRSTR", "0", "at least 1"),
         ("TRAJEXT", "XTC", "choose one of"),
         ("FRQDFTB", "0", "at least 1"),
         ("FRQTRAJ", "10", "keep one of the two"),
         ("FRQENER", "-1", "at least 1"),
         ("PRNTFRC", "yes", "true or false"),
         ("PRNTFRC", "true 5 6", "true n"),
-        ("PRNTFRC", "true ENERGY_STRESS", "not implemented"),
+        ("PRNTFRC", "true ENERGY_STRESS 0", "at least 1"),
+        ("PRNTFRC", "true ENERGY_STRESS 1 2", "true ENERGY_STRESS n"),
         ("PRNTBAD", "maybe", "true or false"),
         ("NLAYERS", "1 TIMES 2", "REPLICATE m"),
         ("NLAYERS", "1 REPLICATE 1000", "more than 100"),

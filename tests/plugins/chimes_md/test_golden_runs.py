@@ -63,3 +63,32 @@ def test_close_contacts_of_the_penalty_case():
     positions = np.array([[float(x) for x in row.split()[1:4]] for row in rows])
     distances = np.linalg.norm(positions[:, None] - positions, axis=2)
     assert distances[distances > 0].min() < 1.0  # so that the case exercises what its name says
+
+
+def run_case(name, tmp_path):
+    shutil.copytree(DATA / name, tmp_path, dirs_exist_ok=True)
+    assert main([str(tmp_path / "run_md.in")]) == 0
+    return tmp_path / "expected"
+
+
+def test_a_thousand_steps_of_a_lennard_jones_fluid(tmp_path):
+    expected = run_case("generic-lj", tmp_path)
+    rows = np.loadtxt(tmp_path / "md_statistics.out")
+    reference = np.loadtxt(expected / "md_statistics.out")
+    assert rows.shape == reference.shape == (100, 9)
+    # One unit of the last of eight digits: roundings differ, and grow with time.
+    assert (abs(rows - reference) <= 1.5e-9 * abs(reference).max(axis=0)).all()
+    final = numbers(tmp_path / "output.xyz")
+    np.testing.assert_allclose(final, numbers(expected / "output.xyz"), rtol=0, atol=1e-7)
+
+
+def test_ten_steps_with_quadruplets_penalty_and_offsets(tmp_path):
+    name = "published_params.HN3.2+3+4b.Tersoff.special.offsets.txt"
+    shutil.copy(DATA.parent / "chimes_calculator" / name, tmp_path)
+    expected = run_case("hn3-published", tmp_path)
+    statistics = (tmp_path / "md_statistics.out").read_bytes()
+    assert statistics == (expected / "md_statistics.out").read_bytes()
+    last = numbers(tmp_path / "forceout.txt")[-1536:]
+    reference = numbers(expected / "forceout.txt")
+    assert abs(reference).max() > 100.0
+    np.testing.assert_allclose(last, reference, rtol=1e-8, atol=1e-8)

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 import pytest
 
-from ald_chimes_md import preparation
+from ald_chimes_md import loop, preparation
 from ald_chimes_md import run as run_module
 from ald_chimes_md.checkpoint import CHECKPOINT
 from ald_chimes_md.control import parse_control, read_control
@@ -20,9 +20,10 @@ from ald_chimes_md.dynamics import (
     TOO_FAR_IN_ENERGY,
     TOO_HOT,
 )
+from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX
 from ald_chimes_md.integrator_kernels import fault
 from ald_chimes_md.keywords import with_values
-from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, Outputs
+from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import prepare
 from ald_chimes_md.run import main, run
 from ald_core.errors import InputError
@@ -34,10 +35,6 @@ FILES = {
     "input.xyzf": (DATA / "special3b" / "input.xyzf").read_text(),
     "carbon.txt": (DATA / "carbon-penalty" / "published_params.liqC.2+3b.cubic.txt").read_text(),
 }
-
-CHARGED = (
-    FILES["params.txt"].replace("C\t\t0\t", "C\t\t0.5\t").replace("USECOUL: false", "USECOUL: true")
-)
 
 
 @pytest.fixture
@@ -118,8 +115,8 @@ def test_a_paused_run_continues_bit_for_bit(go, tmp_path):
 
 def test_small_buffers_and_crashes_change_nothing(go, tmp_path, monkeypatch):
     whole = go(folder="whole", **CONTINUED)
-    monkeypatch.setattr(run_module, "MAX_ROWS", 5)
-    monkeypatch.setattr(run_module, "MAX_FRAME_NUMBERS", 3 * 64 * 3)
+    monkeypatch.setattr(loop, "MAX_ROWS", 5)
+    monkeypatch.setattr(loop, "MAX_FRAME_NUMBERS", 3 * 64 * 3)
     monkeypatch.setattr(run_module, "SECONDS_PER_CHECKPOINT", -1.0)
     write, calls = Outputs.write, []
 
@@ -283,7 +280,6 @@ def test_atoms_on_top_of_each_other_are_an_unstable_run(go):
         ({}, {"CRDFILE": "missing.xyz"}, "no such file"),
         ({"a.xyz": "2\n.8 .8 .8\nC 0 0 0\nO 1 1 1\n"}, {"CRDFILE": "a.xyz"}, "8378 neighbours"),
         ({"params.txt": FILES["params.txt"][:3000]}, {}, "params.txt"),
-        ({"params.txt": CHARGED}, {}, "charges"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(go, files, values, said):

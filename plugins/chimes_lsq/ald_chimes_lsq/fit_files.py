@@ -1,0 +1,88 @@
+"""The files that a fit leaves in `GEN_FF`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ald_chimes_lsq.constants import GPA
+from ald_chimes_lsq.frame_rows import KINDS, Targets
+from ald_chimes_lsq.params import expand
+from ald_chimes_lsq.params_write import params_text, reduced_text
+from ald_chimes_lsq.setup import FitSetup
+from ald_chimes_lsq.solution import Solution, comment_block
+
+Floats = NDArray[np.float64]
+
+REPORT = "report.json"
+PARAMETERS = "params.txt"
+REDUCED = f"{PARAMETERS}.reduced"
+COMPARE = "compare.txt"
+FORCES = "force.txt"
+SOLUTION = "x.txt"
+FIT_FILES = (PARAMETERS, REDUCED, COMPARE, FORCES, SOLUTION, REPORT)
+
+
+def write_fit(
+    folder: Path,
+    setup: FitSetup,
+    solution: Solution,
+    targets: Targets,
+    said: Floats,
+    more: dict[str, Any],
+) -> None:
+    """Write everything about a fit.
+
+    Args:
+        folder: where.
+        setup: with the basis.
+        solution: the fit.
+        targets: what the rows should be.
+        said: what they are, Ax.
+        more: further entries of the report.
+    """
+    rest = said - targets.right
+    text = params_text(setup.basis, expand(setup.basis, solution.x), comment_block(solution, rest))
+    (folder / PARAMETERS).write_text(text)
+    (folder / REDUCED).write_text(reduced_text(text))
+    write_numbers(folder / SOLUTION, "%21.13e\n", solution.x)
+    write_numbers(folder / FORCES, "%13.6e\n", said)
+    force = targets.kinds == KINDS.index("force")
+    write_numbers(
+        folder / COMPARE, "%13.6e %13.6e\n", np.column_stack((targets.right[force], said[force]))
+    )
+    report = fit_report(solution, targets, rest) | more
+    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def fit_report(solution: Solution, targets: Targets, rest: Floats) -> dict[str, Any]:
+    """Numbers about a fit; `rest` is Ax − b without weights."""
+    return {
+        "algorithm": solution.algorithm,
+        "alpha": solution.alpha,
+        "equations": len(rest),
+        "variables": len(solution.x),
+        "nonzero": int(np.count_nonzero(solution.x)),
+        "force_rmse_kcal_per_mol_per_angstrom": _rmse(rest, targets, "force"),
+        "stress_rmse_gpa": _rmse(rest, targets, "stress", GPA),
+        "energy_rmse_kcal_per_mol": _rmse(rest, targets, "energy"),
+        "optimality": solution.optimality,
+        "condition": solution.condition if np.isfinite(solution.condition) else None,
+        "method": solution.method,
+    }
+
+
+def write_numbers(path: Path, form: str, numbers: Floats) -> None:
+    """Write numbers with a %-format for each, or for each row, some thousand at a time."""
+    with path.open("w") as stream:
+        for start in range(0, len(numbers), 4096):
+            piece = numbers[start : start + 4096]
+            stream.write(form * len(piece) % tuple(piece.ravel().tolist()))
+
+
+def _rmse(rest: Floats, targets: Targets, kind: str, unit: float = 1.0) -> float | None:
+    """None where there are no such rows."""
+    own = rest[targets.kinds == KINDS.index(kind)]
+    return float(np.sqrt(np.mean(own**2))) * unit if len(own) else None

@@ -1,0 +1,93 @@
+"""What a solver found, and how a parameter file tells it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Algorithm = Literal["lasso", "ridge", "svd"]
+
+FITTED = 1e-5
+"""LASSO parameters above this size count as fitted."""
+
+
+@attrs.frozen(eq=False)
+class Solution:
+    """A solution and how good it is."""
+
+    x: Floats
+    algorithm: Algorithm
+    alpha: float
+    n_equations: int
+    rmse: float
+    """Over all rows, without weights where these rows are known; else nan."""
+    n_fitted: int
+    """lasso: parameters above 1e-5; ridge: all; svd: singular values kept"""
+    optimality: float
+    """Largest violation of the optimality conditions; for lasso relative to α, else to ‖A‖ ‖b‖."""
+    condition: float
+    """svd: ratio of singular values; ridge, lasso: estimate for the regularised or active columns"""
+    largest: float = 0.0
+    """svd: the largest singular value"""
+    weighted: bool = False
+    method: Literal["normal equations", "QR"] = "QR"
+    """What the rows were reduced to."""
+
+
+def count_fitted(x: Floats) -> int:
+    """Number of parameters that are not zero, by the measure of the ChIMES programs."""
+    return int(np.count_nonzero(np.abs(x) > FITTED))
+
+
+def comment_block(
+    solution: Solution,
+    residuals: ArrayLike | None = None,
+    *,
+    weights_file: str | None = None,
+    date: str | None = None,
+    heading: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Comment lines that open a parameter file.
+
+    Args:
+        solution: the fit.
+        residuals: unweighted Ax − b; if absent the RMSE of the solution is used.
+        weights_file: name to mention.
+        date: for a `Date` line; by default there is none, so that equal fits give equal files.
+        heading: lines about the algorithm, instead of those that follow from the solution.
+    """
+    rmse = solution.rmse
+    if residuals is not None:
+        rmse = float(np.sqrt(np.mean(np.square(np.asarray(residuals, dtype=np.float64)))))
+    n = solution.n_equations
+    with np.errstate(divide="ignore"):
+        criterion = n * np.log(rmse * rmse) + np.log(n) * solution.n_fitted
+    lines = [f"! Date  {date}", "!"] if date else []
+    lines += [
+        f"! Number of variables            =  {len(solution.x)}",
+        f"! Number of equations            =  {n}",
+        *(_algorithm_lines(solution) if heading is None else heading),
+        f"! RMSE                           = {rmse:11.4e}",
+        f"! max abs variable               = {np.abs(solution.x).max(initial=0.0):11.4e}",
+        f"! number of fitting vars         =  {solution.n_fitted}",
+        f"! Bayesian Information Criterion = {criterion:11.4e}",
+    ]
+    if weights_file:
+        lines.append(f"! Using weighting file:             {weights_file}")
+    return (*lines, "!")
+
+
+def _algorithm_lines(solution: Solution) -> Sequence[str]:
+    alpha = solution.alpha
+    if solution.algorithm == "svd":
+        return (
+            "! svd algorithm used",
+            f"! eps (= args.eps*dmax)          =  {alpha * solution.largest:11.4e}",
+            f"! SVD regularization factor      = {alpha:11.4e}",
+        )
+    if solution.algorithm == "ridge":
+        return ("! ridge regression used", f"! Ridge alpha = {alpha:11.4e}")
+    return ("! LASSO regression used", f"! LASSO alpha = {alpha:11.4e}")

@@ -1,0 +1,109 @@
+"""The command `ald chimes md`: a run by itself, with the control file of ChIMES MD."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ald_core.errors import Stopped
+
+if TYPE_CHECKING:
+    from ald_chimes_md.dynamics import Floats
+    from ald_chimes_md.run import RunResult
+
+app = typer.Typer(
+    name="chimes", help="ChIMES tools by themselves, on their own files.", no_args_is_help=True
+)
+UNSTABLE = 4
+"""Exit status of a run that stopped before its last step."""
+NAMES = ("Step", "Time", "Ktot/N", "Vtot/N", "Etot/N", "T", "P")
+UNITS = ("", "(fs)", "(kcal/mol)", "(kcal/mol)", "(kcal/mol)", "(K)", "(GPa)")
+
+
+@app.callback()
+def chimes() -> None:
+    """Use ChIMES tools by themselves, on their own files."""
+
+
+@app.command()
+def md(
+    control: Annotated[Path, typer.Argument(help="control file")] = Path("run_md.in"),
+    resume: Annotated[bool, typer.Option(help="go on from the checkpoint")] = False,
+) -> None:
+    """Run molecular dynamics as run_md.in says; files are read and written in its folder."""
+    # Compiled code is loaded only when it is needed.
+    from ald_chimes_md.run import run_file  # noqa: PLC0415
+
+    try:
+        result = run_file(control, resume=resume, report=_Screen().tell)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Stopped(f"{error}; put it right and run again") from None
+    for line in _closing_lines(result):
+        typer.echo(line)
+    if not result.stable:
+        raise typer.Exit(UNSTABLE)
+
+
+class _Screen:
+    """Shows a run while it goes on."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def tell(self, rows: "Floats", penalties: "Floats") -> None:
+        """Print lines of statistics, with warnings about close pairs before that of their step."""
+        if not self._begun:
+            typer.echo("{:>10} {:>10} {:>12} {:>12} {:>12} {:>10} {:>12}".format(*NAMES))
+            typer.echo("{:>10} {:>10} {:>12} {:>12} {:>12} {:>10} {:>12}".format(*UNITS))
+            self._begun = True
+        told = 0
+        for row in rows.tolist():
+            while told < len(penalties) and penalties[told][0] <= row[0]:
+                _warn(penalties[told].tolist())
+                told += 1
+            step, time, kinetic, potential, energy, temperature, pressure = row[:7]
+            typer.echo(
+                f"{step:10.0f} {time:10.2f} {kinetic:12.5f} {potential:12.5f} {energy:12.5f} "
+                f"{temperature:10.1f} {pressure:12.3f}"
+            )
+        for penalty in penalties[told:].tolist():
+            _warn(penalty)
+
+
+def _warn(penalty: list[float]) -> None:
+    step, first, second, distance, energy = penalty
+    typer.echo(
+        f"Warning: Adding penalty in 2B Cheby calc, step {step:.0f}, atoms {first:.0f} {second:.0f}, "
+        f"r = {distance:.5f} A"
+    )
+    typer.echo(f"\tPenalty potential = {energy:.6g} kcal/mol")
+
+
+def _closing_lines(result: "RunResult") -> list[str]:
+    if result.errors is not None:
+        errors = result.errors
+        lines = [f"RMS force error = {errors.force:.10g} kcal/mol/A"]
+        if errors.stress is not None:
+            lines.append(f"RMS stress error = {errors.stress:.10g} GPa")
+        if errors.energy is not None:
+            lines.append(f"Absolute energy error = {errors.energy:.10g} kcal/mol")
+        return [*lines, f"Wrote {errors.written}"] if errors.written else lines
+    lines = []
+    if result.force_check is not None:
+        largest, root = result.force_check.largest, result.force_check.root_mean_square
+        lines.append(
+            f"Forces and finite differences: largest difference {largest:.3g}, RMS {root:.3g} kcal/mol/A"
+        )
+    averages = result.averages
+    if averages is not None:
+        lines.append(f"Average temperature over run = {averages.temperature:.6g} K")
+        lines.append(f"Average pressure over run = {averages.pressure:.6g} GPa")
+        components = " ".join(f"{x:.6g}" for x in averages.stress)
+        lines.append(f"Average stress tensor over run (xx yy zz xy xz yz) = {components} GPa")
+    if result.stable:
+        lines.append(f"Completed {result.steps_done} steps")
+    else:
+        lines.append(f"Stopped at step {result.unstable_step}: {result.reason}")
+    return lines

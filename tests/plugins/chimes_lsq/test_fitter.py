@@ -1,0 +1,255 @@
+"""The fitter `chimes`: blocks, what is computed anew, and that it does not matter how a fit is cut."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ald_chimes_lsq import fit_job
+from ald_chimes_lsq.constants import KCAL_PER_MOL
+from ald_chimes_lsq.design import design_matrix
+from ald_chimes_lsq.fit_files import FIT_FILES
+from ald_chimes_lsq.fitter import ChimesFitter
+from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.setup import read_setup
+from ald_chimes_lsq.solve import solve
+from ald_core.errors import InputError
+from ald_core.types import (
+    Failure,
+    Frame,
+    FrameWeights,
+    LabeledFrame,
+    Labels,
+    Origin,
+    TrainingSet,
+    Weights,
+)
+
+SETUP = """\
+# TRJFILE #
+ none.xyzf
+# PAIRTYP #
+ CHEBYSHEV 5 3 0
+# CHBTYPE #
+ MORSE
+# FITENER #
+ {energy}
+# FITSTRS #
+ {stress}
+# NATMTYP #
+ 2
+# TYPEIDX # # ATM_TYP # # ATMCHRG # # ATMMASS #
+1 C 0.0 12.0
+2 O 0.0 16.0
+# PAIRIDX # # ATM_TY1 # # ATM_TY1 # # S_MINIM # # S_MAXIM # # S_DELTA # # MORSE_LAMBDA #
+1 C C 1.0 4.0 0.01 1.4
+2 O O 1.0 4.0 0.01 1.4
+3 C O 0.9 4.0 0.01 1.2
+# ENDFILE #
+"""
+
+
+class Jobs:
+    """Runs tasks in folders of their own, each identity once, as the job runner does."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.done: dict[str, Path] = {}
+        self.ran: list[str] = []
+
+    def __call__(self, tasks):
+        results = []
+        for task in tasks:
+            if task.identity not in self.done:
+                workdir = self.folder / f"{len(self.done):03d}" / "000-task"
+                workdir.mkdir(parents=True)
+                spec = task.prepare(workdir, 0)
+                self.ran.append(spec.command[-1])
+                with contextlib.chdir(workdir):
+                    fit_job.main(spec.command[-1])
+                self.done[task.identity] = workdir
+            result = task.collect(self.done[task.identity])
+            if isinstance(result, Failure):
+                raise InputError(result.reason)
+            results.append(result)
+        return results
+
+
+@pytest.fixture
+def setup(tmp_path):
+    path = tmp_path / "fm_setup.in"
+    path.write_text(SETUP.format(energy="true", stress="ALL"))
+    return path
+
+
+def labeled(n, cycle, seed=0):
+    """Random boxes with random labels."""
+    rng = np.random.default_rng([seed, cycle])
+    frames = []
+    for i in range(n):
+        cell = 6.0 * np.eye(3) + rng.uniform(-0.2, 0.2, (3, 3))
+        grid = np.stack(np.meshgrid(*[range(2)] * 3), axis=-1).reshape(-1, 3) / 2
+        atoms = Atoms("C3O5", scaled_positions=grid + rng.uniform(-0.1, 0.1, (8, 3)), cell=cell, pbc=True)  # fmt: skip
+        labels = Labels(
+            float(rng.normal()) - 40.0, rng.normal(size=(8, 3)), 0.01 * rng.normal(size=6)
+        )
+        frame = Frame(atoms, Origin(cycle, "box", i))
+        frames.append(LabeledFrame(frame, labels, "random", cycle + 1))
+    return frames
+
+
+def weights(frames, energy=0.1):
+    return Weights(
+        {
+            f.frame.id: FrameWeights(np.full((8, 3), 1.0 + 0.1 * i), energy, np.full(6, 100.0))
+            for i, f in enumerate(frames)
+        }
+    )
+
+
+def fit(fitter, frames, folder, jobs, own=None):
+    folder.mkdir(parents=True)
+    return fitter.fit(TrainingSet(tuple(frames)), own or weights(frames), folder, jobs)
+
+
+def in_blocks(setup, monkeypatch, **options):
+    monkeypatch.setattr("ald_chimes_lsq.fitter.SMALL", 0)
+    return ChimesFitter(setup=setup, **options)
+
+
+def test_few_frames_are_one_job_and_give_the_solution_of_the_whole_matrix(setup, tmp_path):
+    frames = labeled(6, 0)
+    own = weights(frames)
+    jobs = Jobs(tmp_path / "jobs")
+    model = fit(ChimesFitter(setup=setup, alpha=1e-2), frames, tmp_path / "fit", jobs, own)
+
+    assert jobs.ran == ["fit"]
+    basis = read_setup(setup).basis
+    a, b, w = [], [], []
+    for f in frames:
+        atoms, labels = f.frame.atoms, f.labels
+        matrix = partial(design_matrix, basis, atoms.get_chemical_symbols(), atoms.positions)
+        a.append(matrix(atoms.cell[:], stress="full", energy=True, offsets=True))
+        xx, yy, zz, yz, xz, xy = -labels.stress
+        nine = [xx, xy, xz, xy, yy, yz, xz, yz, zz]
+        b.append(np.concatenate([labels.forces.ravel(), nine, [labels.energy] * 3]) / KCAL_PER_MOL)
+        factors = own.frames[f.frame.id]
+        w.append(np.concatenate([factors.forces.ravel(), [100.0] * 9, [0.1] * 3]))
+    a, b, w = map(np.concatenate, (a, b, w))
+    expected = solve(a, b, w, "lasso", 1e-2)
+    x = np.loadtxt(tmp_path / "fit" / "x.txt")
+    np.testing.assert_allclose(x, expected.x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "fit" / "force.txt"), a @ x, rtol=2e-6, atol=1e-9)  # fmt: skip
+    is_force = np.tile([True] * 24 + [False] * 12, 6)
+    compare = np.loadtxt(tmp_path / "fit" / "compare.txt")
+    np.testing.assert_allclose(compare[:, 0], b[is_force], rtol=1e-6)
+    report = json.loads((tmp_path / "fit" / "report.json").read_text())
+    rest = a @ x - b
+    assert report["force_rmse_kcal_per_mol_per_angstrom"] == pytest.approx(
+        np.sqrt(np.mean(rest[is_force] ** 2))
+    )
+    energies = rest.reshape(6, 36)[:, 33]
+    assert report["energy_rmse_kcal_per_mol"] == pytest.approx(np.sqrt(np.mean(energies**2)))
+    assert report["optimality"] < 1e-8
+    assert report["method"] in {"normal equations", "QR"}
+    assert report == model.report
+    # The model says what the rows say.
+    atoms = frames[0].frame.atoms
+    said = ChimesModel.read(model.path).evaluate(atoms, penalty=False)
+    np.testing.assert_allclose(said.forces.ravel(), (a @ x)[:24], rtol=1e-8, atol=1e-8)
+    assert not list((tmp_path / "jobs").rglob("rows.npy"))
+
+
+@pytest.mark.parametrize(("algorithm", "alpha"), [("lasso", 1e-2), ("ridge", 1e-3), ("svd", 1e-4)])
+def test_blocks_give_the_same_model_as_one_job(setup, tmp_path, monkeypatch, algorithm, alpha):
+    frames = [*labeled(5, 0), *labeled(3, 1)]
+    own = weights(frames)
+    whole = ChimesFitter(setup=setup, algorithm=algorithm, alpha=alpha)
+    fit(whole, frames, tmp_path / "whole", Jobs(tmp_path / "a"), own)
+    cut = in_blocks(setup, monkeypatch, algorithm=algorithm, alpha=alpha, frames_per_block=2)
+    for name, more, made in (("rows", {}, "rows"), ("factors", {"stored_rows": 0.0}, "factor")):
+        jobs = Jobs(tmp_path / name / "jobs")
+        fit(attrs.evolve(cut, **more), frames, tmp_path / name / "fit", jobs, own)
+        assert jobs.ran == [made] * 5 + ["solve"]
+        for file in FIT_FILES:
+            want, got = tmp_path / "whole" / file, tmp_path / name / "fit" / file
+            if file in {"x.txt", "force.txt", "compare.txt"}:
+                np.testing.assert_allclose(np.loadtxt(got), np.loadtxt(want), rtol=1e-5, atol=1e-6)
+            else:
+                assert got.stat().st_size > 0
+        report = json.loads((tmp_path / name / "fit" / "report.json").read_text())
+        assert report["blocks"] == 5
+
+
+def test_new_frames_cost_new_rows_only_and_new_weights_none(setup, tmp_path, monkeypatch):
+    fitter = in_blocks(setup, monkeypatch, frames_per_block=2)
+    jobs = Jobs(tmp_path / "jobs")
+    first = labeled(5, 0)
+    fit(fitter, first, tmp_path / "1", jobs)
+    assert jobs.ran == ["rows"] * 3 + ["solve"]
+    jobs.ran.clear()
+    grown = [*first, *labeled(2, 1)]
+    fit(fitter, grown, tmp_path / "2", jobs)
+    assert jobs.ran == ["rows", "solve"]
+    jobs.ran.clear()
+    fit(fitter, grown, tmp_path / "3", jobs, weights(grown, energy=7.0))
+    assert jobs.ran == ["solve"]
+    assert (tmp_path / "3/x.txt").read_bytes() != (tmp_path / "2/x.txt").read_bytes()
+    jobs.ran.clear()
+    fit(attrs.evolve(fitter, alpha=1e-3), grown, tmp_path / "4", jobs)
+    assert jobs.ran == ["solve"]
+    jobs.ran.clear()
+    fit(attrs.evolve(fitter, stress="none"), grown, tmp_path / "5", jobs)
+    assert jobs.ran == ["rows"] * 4 + ["solve"]
+    # The same blocks, wherever and whenever they were made: the same bytes.
+    fresh = Jobs(tmp_path / "fresh")
+    fit(fitter, grown, tmp_path / "6", fresh)
+    for file in FIT_FILES:
+        assert (tmp_path / "6" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+
+
+def test_a_study_can_be_moved_between_blocks_and_solution(setup, tmp_path, monkeypatch):
+    fitter = in_blocks(setup, monkeypatch, frames_per_block=2)
+    jobs = Jobs(tmp_path / "old" / "jobs")
+    frames = labeled(4, 0)
+    fit(fitter, frames, tmp_path / "1", jobs)
+    [solved] = [p for p in jobs.done.values() if (p / "blocks.txt").exists()]
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    again = tmp_path / "new" / solved.relative_to(tmp_path / "old")
+    (again / "x.txt").unlink()
+    subprocess.run([sys.executable, "-m", "ald_chimes_lsq.fit_job", "solve"], cwd=again, check=True)
+    assert (again / "x.txt").read_bytes() == (tmp_path / "1" / "x.txt").read_bytes()
+
+
+def test_energies_of_the_first_frames_only(tmp_path):
+    path = tmp_path / "fm_setup.in"
+    path.write_text(SETUP.format(energy="FIRST 2", stress="FIRST 1"))
+    frames = labeled(4, 0)
+    bare = attrs.evolve(frames[3], labels=Labels(forces=frames[3].labels.forces))
+    model = fit(ChimesFitter(setup=path), [*frames[:3], bare], tmp_path / "fit", Jobs(tmp_path / "jobs"))  # fmt: skip
+    assert model.report["equations"] == 4 * 24 + 3 + 2 * 3
+    assert "NO ENERGY OFFSETS:  2" in model.path.read_text()
+
+
+def test_a_missing_label_is_named_before_any_job(setup, tmp_path):
+    frames = labeled(2, 0)
+    frames[1] = attrs.evolve(frames[1], labels=Labels(forces=frames[1].labels.forces))
+    jobs = Jobs(tmp_path / "jobs")
+    with pytest.raises(InputError, match="frame 000-box-000000001 has no stress"):
+        fit(ChimesFitter(setup=setup), frames, tmp_path / "fit", jobs)
+    assert jobs.ran == []
+
+
+def test_an_impossible_frame_is_named_by_its_job(setup, tmp_path):
+    [frame] = labeled(1, 0)
+    frame.frame.atoms.numbers[0] = 7
+    with pytest.raises(InputError, match="frame 000-box-000000000: element N is not among"):
+        fit(ChimesFitter(setup=setup), [frame], tmp_path / "fit", Jobs(tmp_path / "jobs"))

@@ -1,0 +1,192 @@
+"""Rows in files: sums in chunks, triangular factors, bounded memory."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ald_chimes_lsq.lars import stop_like_dlars
+from ald_chimes_lsq.ridge_cv import choose_strength
+from ald_chimes_lsq.rows import RowFile, Rows
+from ald_chimes_lsq.solve import solve_rows, solve_triangle
+from ald_core.errors import InputError
+
+
+@pytest.fixture
+def problem(tmp_path, monkeypatch):
+    """Rows in two files and an array, read 64 at a time, and the same in memory."""
+    monkeypatch.setattr("ald_chimes_lsq.rows._CHUNK", 0)
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(500, 12)) * np.geomspace(1.0, 1e-3, 12)
+    b = a @ rng.normal(size=12) + 0.1 * rng.normal(size=500)
+    w = rng.uniform(0.1, 3.0, 500)
+    np.save(tmp_path / "0.npy", a[:200])
+    np.save(tmp_path / "1.npy", a[200:490])
+    parts = [RowFile.open(tmp_path / "0.npy"), RowFile.open(tmp_path / "1.npy"), a[490:]]
+    return Rows(parts, b, w), a, b, w
+
+
+def test_sums_of_chunks(problem):
+    rows, a, b, w = problem
+    assert [own.stop - own.start for _, own in rows.chunks()] == [64] * 3 + [8] + [64] * 4 + [
+        34,
+        10,
+    ]
+    aw, bw = a * w[:, None], b * w
+    normal = rows.normal_equations()
+    np.testing.assert_allclose(normal.gram, aw.T @ aw, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(normal.moment, aw.T @ bw, rtol=1e-11)
+    assert normal.square == pytest.approx(bw @ bw)
+    assert normal.n_rows == 500
+    x = np.ones(12)
+    np.testing.assert_allclose(rows.gradient(x), aw.T @ (bw - aw @ x), rtol=1e-11)
+    np.testing.assert_allclose(rows.product(x), a @ x, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_triangle_of_chunks(problem, centred):
+    rows, a, b, w = problem
+    both = np.column_stack((a, b)) * w[:, None]
+    if centred:
+        both -= both.mean(axis=0)
+    triangle = rows.triangle(centred=centred)
+    assert triangle.shape == (13, 13)
+    np.testing.assert_array_equal(triangle, np.triu(triangle))
+    np.testing.assert_allclose(triangle.T @ triangle, both.T @ both, rtol=1e-11, atol=1e-11)
+
+
+def test_a_section_of_the_rows(problem):
+    rows, a, b, w = problem
+    part = rows.section(slice(150, 495))
+    np.testing.assert_array_equal(np.concatenate([c for c, _ in part.chunks()]), a[150:495])
+    np.testing.assert_array_equal(part.right, b[150:495])
+    np.testing.assert_array_equal(part.weights, w[150:495])
+
+
+@pytest.mark.parametrize(("algorithm", "alpha"), [("lasso", 1e-4), ("ridge", 1e-3), ("svd", 1e-6)])
+def test_rows_and_their_triangle_have_the_same_solution(problem, algorithm, alpha):
+    rows, *_ = problem
+    first = solve_rows(rows, algorithm, alpha)
+    second = solve_triangle(rows.triangle(), 500, algorithm, alpha)
+    np.testing.assert_allclose(first.x, second.x, rtol=1e-8, atol=1e-10)
+    assert first.method == ("QR" if algorithm == "svd" else "normal equations")
+    assert second.method == "QR"
+
+
+def test_ill_conditioned_rows_are_solved_by_qr():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=(300, 10))
+    a = np.hstack((a, a + 1e-9 * rng.normal(size=(300, 10))))
+    b = rng.normal(size=300)
+    solution = solve_rows(Rows([a], b), "ridge", 1e-14)
+    assert solution.method == "QR"
+    assert solution.condition > 1e6
+    expected = np.linalg.lstsq(np.vstack((a, 1e-7 * np.eye(20))), np.append(b, np.zeros(20)))[0]
+    np.testing.assert_allclose(a @ solution.x, a @ expected, atol=1e-6)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    a, b = np.ones((5, 2)), np.array([1.0, 2.0, np.nan, 0.0, 0.0])
+    for algorithm in ("lasso", "svd"):
+        with pytest.raises(InputError, match="not finite"):
+            solve_rows(Rows([a], b), algorithm, 1e-3)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_file_that_is_no_matrix_is_refused(tmp_path, content):
+    path = tmp_path / "rows.npy"
+    if content is None:
+        np.save(path, np.zeros(3))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"rows\.npy"):
+        RowFile.open(path)
+
+
+# ---------------------------------------------------------------- path algorithms
+
+
+def test_least_angle_regression_stops_one_knot_after_the_best():
+    from sklearn.linear_model import lars_path
+
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(80, 15)) @ (np.eye(15) + 0.7 * rng.normal(size=(15, 15)))
+    b = a @ (rng.normal(size=15) * (rng.random(15) < 0.5)) + rng.normal(size=80)
+    triangle = Rows([a], b).triangle()
+    for method in ("lar", "lasso"):
+        _, _, path = lars_path(a, b, method=method)
+        for alpha in (1e-1, 1e-2, 1e-3):
+            values = [np.sum((a @ x - b) ** 2) / 160 + alpha * np.abs(x).sum() for x in path.T]
+            rises = [i for i in range(1, len(values)) if values[i] > values[i - 1] + 1e-10]
+            expected = path.T[rises[0] if rises else -1]
+            drop = method == "lasso"
+            rest = triangle[-1, -1] ** 2
+            matrix, target = triangle[:-1, :-1].copy(), triangle[:-1, -1].copy()
+            knot = stop_like_dlars(matrix, target, rest, 80, alpha, drop=drop)
+            np.testing.assert_allclose(knot.x, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_a_column_that_depends_on_others_never_joins_the_path():
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(40, 6))
+    a = np.column_stack((a, a[:, 0] + a[:, 1], a[:, 2]))
+    b = a[:, :6] @ rng.normal(size=6)
+    triangle = Rows([a], b).triangle()
+    knot = stop_like_dlars(triangle[:-1, :-1].copy(), triangle[:-1, -1].copy(), 0.0, 40, 1e-12, drop=False)  # fmt: skip
+    assert np.count_nonzero(knot.x) <= 6
+    np.testing.assert_allclose(a @ knot.x, b, atol=1e-6)
+
+
+def test_cross_validation_agrees_with_scikit_learn(problem):
+    from sklearn.linear_model import RidgeCV
+
+    rows, a, b, w = problem
+    strengths = (1e-3, 1e-1, 10.0, 1e3)
+    for weights in (None, w):
+        own = Rows(rows.parts, b, weights)
+        factors = np.ones(500) if weights is None else weights
+        other = RidgeCV(strengths, fit_intercept=False, cv=4).fit(a * factors[:, None], b * factors)
+        assert choose_strength(own, 4, strengths) == other.alpha_
+
+
+# ---------------------------------------------------------------- memory
+
+MEASURE = """\
+import resource, sys
+from pathlib import Path
+import numpy as np
+from ald_chimes_lsq import rows as module
+from ald_chimes_lsq.rows import RowFile, Rows
+from ald_chimes_lsq.solve import solve_rows
+
+n, p = 24_000, 400
+module._CHUNK = 4_000_000
+header = {"descr": "<f8", "fortran_order": False, "shape": (n, p)}
+rng = np.random.default_rng(0)
+with open("rows.npy", "wb") as stream:
+    np.lib.format.write_array_header_1_0(stream, header)
+    for _ in range(24):
+        stream.write(rng.normal(size=(1000, p)).data)
+rows = Rows([RowFile.open(Path("rows.npy"))], rng.normal(size=n), np.full(n, 2.0))
+solve_rows(Rows([np.eye(50)], np.ones(50)), "ridge", 1e-3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+solution = solve_rows(rows, "ridge", 1.0)
+rows.triangle()
+rows.product(solution.x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_matrix_of_77_megabytes_is_solved_in_less_than_40(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE],
+        cwd=tmp_path,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 40_000
+    (tmp_path / "rows.npy").unlink()
