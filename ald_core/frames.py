@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import attrs
 import numpy as np
 from ase import Atoms
@@ -60,6 +59,8 @@ def read_frames(
 
 
 def _read(path: Path) -> list[Atoms]:
+    import ase.io  # noqa: PLC0415  takes half a second, which jobs and `ald --version` need not wait for
+
     try:
         frames = ase.io.read(path, index=":")
     except InputError:

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import attrs
 import cattrs
 import numpy as np
@@ -177,6 +176,8 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def extxyz(frames: Iterable[LabeledFrame]) -> str:
     """Extended XYZ with `ref_energy` (eV), `ref_forces` (eV/Å), `ref_stress` (eV/Å³, Voigt) and provenance."""
+    import ase.io  # noqa: PLC0415  takes half a second, which jobs need not wait for
+
     images = []
     for labeled in frames:
         frame, labels = labeled.frame, labeled.labels

@@ -80,6 +80,14 @@ def test_each_fit_uses_what_was_labelled_before_it_and_is_not_held_out(undisturb
         assert np.allclose(compare[:, 0], compare[:, 1], atol=1e-6)
 
 
+def test_frames_remember_the_first_fit_that_uses_them(undisturbed):
+    """Weights that decay with the cycle depend on it."""
+    lines = (undisturbed.path / ".ald" / "training" / "2.jsonl").read_text().splitlines()
+    kept = [json.loads(line) for line in lines]
+    assert [f["frame"]["origin"]["cycle"] for f in kept] == [0] * 5 + [1] * 4 + [2] * 4
+    assert [f["first_fit"] for f in kept] == [1] * 5 + [2] * 4 + [3] * 4
+
+
 def test_the_summary_is_printed(undisturbed):
     log = (undisturbed.path / "log.txt").read_text()
     assert "cycle 1: fit done" in log

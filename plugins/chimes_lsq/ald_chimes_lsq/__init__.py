@@ -1,1 +1,1 @@
-"""."""
+"""ChIMES models: bases, parameter files, design matrices, solvers, evaluation; the fitter `chimes`."""

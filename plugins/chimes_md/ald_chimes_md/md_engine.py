@@ -20,9 +20,8 @@ from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.params_write import with_penalty
 from ald_chimes_md.control import read_control
 from ald_chimes_md.coordinates import read_coordinates, replicate
+from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX, RESULT, STATISTICS
 from ald_chimes_md.keywords import read_keywords, with_values
-from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, STATISTICS
-from ald_chimes_md.run import RESULT
 from ald_core.errors import InputError
 from ald_core.options import option
 from ald_core.roles import MDEngine

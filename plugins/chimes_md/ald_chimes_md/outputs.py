@@ -14,6 +14,7 @@ from typing import Self
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System
 from ald_chimes_md.dynamics import FRAMES, ROWS, Buffers
+from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX, STATISTICS
 from ald_chimes_md.frame_text import (
     FrameText,
     exact_lines,
@@ -23,16 +24,6 @@ from ald_chimes_md.frame_text import (
     statistics_lines,
 )
 
-STATISTICS = "md_statistics.out"
-FINAL = "output.xyz"
-CONTACT_FILES = (
-    "traj_bad_r.ge.rin+dp_dftbfrq.xyz",
-    "traj_bad_r.lt.rin+dp.xyz",
-    "traj_bad_r.lt.rin.xyz",
-)
-"""By contact class: clear, inside the penalty zone, inside the inner cutoff."""
-CONTACT_INDEX = "traj_bad.index"
-"""One line for each frame of the contact-class files, by step: step, class, first byte."""
 TRAJECTORIES = {"GEN": "traj.gen", "XYZ": "traj.xyz", "XYZF_FORCE": "traj.xyzf"}
 FORCES = "forceout.txt"
 LABELED_FORCES = "forceout-labeled.txt"

@@ -38,14 +38,12 @@ from ald_chimes_md.dynamics import (
     State,
     empty_buffers,
 )
+from ald_chimes_md.files import FINAL, RESULT, TIMING
 from ald_chimes_md.frame_text import final_frame
 from ald_chimes_md.integrator_kernels import run_steps
-from ald_chimes_md.outputs import FINAL, Outputs
+from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import Preparation, prepare
 from ald_core.errors import InputError, Stopped
-
-RESULT = "md.json"
-TIMING = "md_timing.json"
 
 REASONS = {
     NOT_FINITE: "energy, forces or positions are not numbers any more",

@@ -9,9 +9,9 @@ from ase import Atoms
 from ald_chimes_lsq.basis import AtomType, Cutoff, PairType
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
 from ald_chimes_lsq.design import design_matrix, design_targets
+from ald_chimes_lsq.distance_kernels import fill_row
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.packing import pack_basis
-from ald_chimes_lsq.distance_kernels import fill_row
 from ald_chimes_lsq.setup import read_setup
 from ald_chimes_lsq.topology import build_basis
 from ald_chimes_lsq.xyzf import read_xyzf

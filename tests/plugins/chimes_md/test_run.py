@@ -20,9 +20,10 @@ from ald_chimes_md.dynamics import (
     TOO_FAR_IN_ENERGY,
     TOO_HOT,
 )
+from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX
 from ald_chimes_md.integrator_kernels import fault
 from ald_chimes_md.keywords import with_values
-from ald_chimes_md.outputs import CONTACT_FILES, CONTACT_INDEX, Outputs
+from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import prepare
 from ald_chimes_md.run import main, run
 from ald_core.errors import InputError
