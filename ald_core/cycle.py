@@ -43,7 +43,7 @@ def run_cycle(study: Study, cycle: int, training: TrainingSet) -> TrainingSet:
 def finish(study: Study, cycle: int, training: TrainingSet, *, fit_only: bool) -> CycleRecord:
     """The final fit, which uses the labels of the last cycle too, and MD with it to see how it behaves."""
     model = steps.fit(study, cycle, training)
-    with_md = study.runfile.study.final_md and not fit_only
+    with_md = study.runfile.study.final_md and study.crew.md and not fit_only
     trajectories = steps.run_md(study, cycle, model) if with_md else []
     record = judge(study, cycle, model, training, trajectories)
     curve = steps.learning_curve(study, cycle, training.held_out)

@@ -12,7 +12,7 @@ from ald_core.frames import read_frames
 from ald_core.holdout import held_out
 from ald_core.journal import read_journal
 from ald_core.registry import Registry
-from ald_core.runfile import RunFile, read_run_file
+from ald_core.runfile import RunFile, read_run_file, study_folder
 from ald_core.study import cycle_records, final_record
 from ald_core.summary import Summary, summarise
 
@@ -63,7 +63,7 @@ def _what_happens(runfile: RunFile, *, fit_only: bool) -> str:
 
 def read_status(path: Path) -> StudyStatus:
     """The state of a study from its journal; InputError if it has never been run."""
-    folder = read_run_file(path, Registry(), fit_only=True).folder
+    folder = study_folder(path)
     entries = read_journal(folder)
     if not entries:
         raise InputError("this study has not been run yet; start it with `ald run`", path=folder)

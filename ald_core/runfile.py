@@ -81,6 +81,7 @@ class QualityOptions:
         0.2,
         help="stop when a larger fraction of a cycle's labels fails",
         validator=[ge(0.0), le(1.0)],
+        identity=False,
     )
 
 
@@ -151,6 +152,15 @@ def read_run_file(path: Path, registry: Registry, *, fit_only: bool = False) -> 
     if found is None or reader.problems:
         raise InputErrors([_placed(p, path, text) for p in reader.problems], path=path)
     return found
+
+
+def study_folder(path: Path) -> Path:
+    """The study folder of a run file, whatever else may be wrong with the file."""
+    try:
+        folder = tomllib.loads(_text(path)).get("study", {}).get("folder", ".")
+    except (tomllib.TOMLDecodeError, AttributeError):
+        folder = "."
+    return path.parent / str(folder)
 
 
 def _text(path: Path) -> str:

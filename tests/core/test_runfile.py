@@ -342,6 +342,31 @@ def test_only_what_results_depend_on_changes_the_identity(read, line, instead, c
     assert differing(read(GOOD), read(with_line(line, instead))) == changed
 
 
+def test_the_scheduler_is_no_part_of_the_identity(read):
+    assert sorted(read(GOOD).identity()) == [
+        "case cold",
+        "case warm",
+        "fitter",
+        "labelers.bulk",
+        "md",
+        "quality",
+        "selector",
+        "study",
+        "training",
+        "training.frames",
+        "weighting[0]",
+    ]
+
+
+def test_starting_frames_count_by_content(read, tmp_path):
+    before = read(GOOD)
+    digests = before.identity()
+    (tmp_path / "start.xyz").write_text("1\n\nAr 0 0 1\n")
+    assert [k for k, v in before.identity().items() if digests[k] != v] == ["training.frames"]
+    more = read(GOOD.replace("temperature = 300 }]", "temperature = 301 }]"))
+    assert more.identity()["training.frames"] != before.identity()["training.frames"]
+
+
 def test_contents_of_files_are_identity_places_are_not(read, tmp_path):
     before = read(GOOD)
     digests = before.identity()

@@ -103,6 +103,9 @@ def test_two_runs_at_once(counted):
     assert second.status == 2
     assert f"another `ald run` (process {first.pid} on host " in second.sentence
     assert "works in this study already" in second.sentence
+    status = study.ald("status")  # which only looks, and may look at any time
+    assert status.status == 0
+    assert "jobs submitted" in status.out
     _, err = first.communicate(timeout=60)
     assert first.returncode == 0, err
     done = executions(ledger)
