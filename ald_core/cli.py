@@ -63,7 +63,7 @@ def run(
 ) -> None:
     """Run a study, or go on with it where it stopped."""
     registry = Registry()
-    runfile = read_run_file(run_file_of(study), registry, fit_only=fit_only)
+    runfile = read_run_file(run_file_of(study), registry, cycles=0 if fit_only else cycles)
     n = runfile.study.cycles if cycles is None else cycles
     with Display(console) as display, open_study(runfile, registry, display) as opened:
         records = run_study(opened, n, fit_only=fit_only)
@@ -112,7 +112,7 @@ def plugins(
 @app.command()
 def cite(study: StudyPath = Path()) -> None:
     """Show what to cite for the strategy that a study uses."""
-    for reference in citations(read_run_file(run_file_of(study), Registry(), fit_only=True)):
+    for reference in citations(read_run_file(run_file_of(study), Registry(), cycles=0)):
         console.print(reference, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from ald_core.types import Model, TrainingSet, Trajectory
 
 def run_study(study: Study, cycles: int, *, fit_only: bool = False) -> list[CycleRecord]:
     """Run or resume a study; returns the records of its cycles, the last one that of the final fit."""
-    cycles = 0 if fit_only else cycles
+    cycles = max(study.records(), default=0) if fit_only else max(cycles, *study.records(), 0)
     training = steps.start(study)
     for cycle in range(1, cycles + 1):
         training = run_cycle(study, cycle, training)

@@ -46,7 +46,7 @@ class Display:
             case TasksChanged():
                 self._progress(event)
             case StepFinished(cycle, step, remark):
-                self._live.update(Text(""))
+                self._live.update(Text(""), refresh=True)
                 self._print(f"cycle {cycle}: {step} done{': ' if remark else ''}{remark}")
             case Note(text, level):
                 self._print(f"{'warning: ' if level == 'warning' else ''}{text}")

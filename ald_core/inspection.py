@@ -13,7 +13,7 @@ from ald_core.holdout import held_out
 from ald_core.journal import read_journal
 from ald_core.registry import Registry
 from ald_core.runfile import RunFile, read_run_file, study_folder
-from ald_core.study import cycle_records, final_record
+from ald_core.study import changed_options, cycle_records, final_record
 from ald_core.summary import Summary, summarise
 
 
@@ -35,7 +35,7 @@ class StudyStatus:
 
 def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
     """Read the run file and all starting frames; raises InputError for what is wrong with them."""
-    runfile = read_run_file(path, registry, fit_only=fit_only)
+    runfile = read_run_file(path, registry, cycles=0 if fit_only else None)
     given = read_frames(runfile.frames, runfile.study.elements)
     bare = sum(labels is None for _, labels in given)
     if bare and "bulk" not in runfile.crew.labelers:
@@ -51,8 +51,13 @@ def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
         *(f"case {case.name}: {case.temperature:g} K" for case in runfile.cases),
     ]
     lines.append(_what_happens(runfile, fit_only=fit_only))
-    broken = [f"{b.source} is BROKEN: {b.reason}" for b in registry.broken]
-    return Plan(tuple(lines), tuple(broken))
+    warnings = [f"{b.source} is BROKEN: {b.reason}" for b in registry.broken]
+    changed = changed_options(read_journal(runfile.folder), runfile)
+    if changed:
+        warnings.append(
+            f"{', '.join(changed)} changed since this study began; `ald run` will refuse"
+        )
+    return Plan(tuple(lines), tuple(warnings))
 
 
 def _what_happens(runfile: RunFile, *, fit_only: bool) -> str:

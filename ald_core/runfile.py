@@ -140,15 +140,18 @@ class RunFile:
         return found
 
 
-def read_run_file(path: Path, registry: Registry, *, fit_only: bool = False) -> RunFile:
-    """Read a run file; raises InputErrors with every problem, each with its line."""
+def read_run_file(path: Path, registry: Registry, *, cycles: int | None = None) -> RunFile:
+    """Read a run file; raises InputErrors with every problem, each with its line.
+
+    What only cycles need may be missing if there are none to run: `cycles`, by default those of the file.
+    """
     text = _text(path)
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not valid TOML: {error}", path=path) from error
     reader = _Reader(tables, path.parent, registry)
-    found = reader.read(path, fit_only=fit_only)
+    found = reader.read(path, cycles)
     if found is None or reader.problems:
         raise InputErrors([_placed(p, path, text) for p in reader.problems], path=path)
     return found
@@ -185,7 +188,7 @@ class _Reader:
         self.registry = registry
         self.problems: list[str] = []
 
-    def read(self, path: Path, *, fit_only: bool) -> RunFile | None:
+    def read(self, path: Path, cycles: int | None) -> RunFile | None:
         known = {
             "study", "training", "fitter", "weighting", "md", "case", "selector", "labelers",
             "quality", "scheduler", "resources",
@@ -213,7 +216,8 @@ class _Reader:
         self.problems += [
             f"case[{i}].name: '{n}' is used twice" for i, n in enumerate(names) if n in names[:i]
         ]
-        self._check_crew(crew, study, bool(self.tables.get("case")), fit_only=fit_only)
+        planned = study.cycles if study and cycles is None else cycles or 0
+        self._check_crew(crew, study, bool(self.tables.get("case")), planned)
         self._check_cases(crew, study, cases)
         if not (study and training and quality and crew):
             return None
@@ -236,11 +240,11 @@ class _Reader:
                 )
 
     def _check_crew(
-        self, crew: Crew | None, study: StudyOptions | None, has_cases: bool, *, fit_only: bool
+        self, crew: Crew | None, study: StudyOptions | None, has_cases: bool, cycles: int
     ) -> None:
         if crew is None:
             return
-        if not fit_only and study and study.cycles > 0:
+        if cycles > 0:
             needed: dict[str, Capability | None] = {
                 "md": crew.md,
                 "selector": crew.selector,

@@ -20,7 +20,7 @@ from ald_core.holdout import held_out
 from ald_core.options import identity
 from ald_core.roles import Labeler, MDEngine, SelectionContext
 from ald_core.runfile import QualityOptions
-from ald_core.store import ForceError
+from ald_core.store import ForceError, Quarantine
 from ald_core.study import Study
 from ald_core.types import (
     Candidate,
@@ -37,9 +37,6 @@ from ald_core.types import (
     TrainingSet,
     Trajectory,
 )
-
-Quarantine = tuple[tuple[str, str], ...]
-"""Frame id and reason of labels that were not accepted."""
 
 
 def start(study: Study) -> TrainingSet:
@@ -63,7 +60,7 @@ def start(study: Study) -> TrainingSet:
     training = TrainingSet().grow([*ready, *made])
     if not training.fitted:
         raise InputError("the training set is empty: no starting frame has usable labels")
-    return study.commit_training(0, training)
+    return study.commit_training(0, training, quarantined)
 
 
 def fit(study: Study, cycle: int, training: TrainingSet) -> Model:

@@ -25,6 +25,9 @@ from ald_core.durable import discard, make_folder, publish_file, publish_folder,
 from ald_core.errors import InputError
 from ald_core.types import Frame, LabeledFrame, Labels, Origin, TrainingSet
 
+Quarantine = tuple[tuple[str, str], ...]
+"""Frame id and reason of labels that were not accepted."""
+
 
 @attrs.frozen
 class ForceError:
@@ -58,8 +61,7 @@ class CycleRecord:
     model_format: str
     added: int = 0
     added_held_out: int = 0
-    quarantined: tuple[tuple[str, str], ...] = ()
-    """Frame id and reason"""
+    quarantined: Quarantine = ()
     fitted: ForceError | None = None
     held_out: ForceError | None = None
     """Over the held-out frames that were known in this cycle"""

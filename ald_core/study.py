@@ -18,7 +18,7 @@ from ald_core.jobs import JobRunner
 from ald_core.journal import Journal
 from ald_core.registry import Registry
 from ald_core.runfile import Crew, RunFile
-from ald_core.store import CycleRecord, Store, record_from_json, record_to_json
+from ald_core.store import CycleRecord, Quarantine, Store, record_from_json, record_to_json
 from ald_core.types import Failure, RunJobs, Task, TrainingSet
 
 
@@ -98,12 +98,22 @@ class Study:
                 return self.store.training(cycle)
         return None
 
-    def commit_training(self, cycle: int, training: TrainingSet) -> TrainingSet:
+    def commit_training(
+        self, cycle: int, training: TrainingSet, quarantined: Quarantine = ()
+    ) -> TrainingSet:
         """Publish the training set after `cycle` and put it on record; returns what was published."""
         self.store.publish_training(cycle, training)
-        path = self.store.training_path(cycle)
-        self._record("TRAINING", cycle=cycle, frames=len(training), digest=file_digest(path))
+        details = {
+            "digest": file_digest(self.store.training_path(cycle)),
+            "quarantined": quarantined,
+        }
+        self._record("TRAINING", cycle=cycle, frames=len(training), **details)
         return self.store.training(cycle)
+
+    def left_out(self) -> Quarantine:
+        """Starting frames that could not be labelled, with the reason."""
+        starts = [e for e in self.journal.records if e["type"] == "TRAINING" and e["cycle"] == 0]
+        return tuple((frame, why) for e in starts[:1] for frame, why in e["quarantined"])
 
     def commit_cycle(self, record: CycleRecord, training: TrainingSet) -> None:
         """Put a finished cycle on record, then show its results and tell the plugins."""
@@ -114,7 +124,10 @@ class Study:
         return self._commit("FINAL", record, training)
 
     def _commit(self, kind: str, record: CycleRecord, training: TrainingSet) -> CycleRecord:
-        record = attrs.evolve(record, seconds=dict(self.seconds))
+        left_out = self.left_out() if record.cycle == 1 else ()
+        record = attrs.evolve(
+            record, quarantined=left_out + record.quarantined, seconds=dict(self.seconds)
+        )
         self.seconds.clear()
         self.store.show_training(training)
         self._record(kind, cycle=record.cycle, record=record_to_json(record))
@@ -145,22 +158,31 @@ def open_study(
 
 
 def _identify(journal: Journal, runfile: RunFile) -> str:
-    """The run id; the first time it is drawn, later the options are compared with the first ones."""
-    now = runfile.identity()
-    for entry in journal.records:
-        if entry["type"] == "STUDY":
-            then: dict[str, str] = entry["identity"]
-            changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
-            if changed:
-                raise InputError(
-                    f"{', '.join(changed)} changed since this study began; undo the change, or start "
-                    "a new study in another folder (study.folder)",
-                    path=runfile.path,
-                )
-            return str(entry["run"])
-    run_id = secrets.token_hex(4)
-    journal.append({"type": "STUDY", "run": run_id, "identity": now, "run_file": runfile.path.name})
+    """The run id, drawn the first time; options that results depend on must be those of the first time."""
+    changed = changed_options(journal.records, runfile)
+    if changed:
+        raise InputError(
+            f"{', '.join(changed)} changed since this study began; undo the change, or start a new study "
+            "in another folder (study.folder)",
+            path=runfile.path,
+        )
+    now, then = runfile.identity(), _first_identity(journal.records)
+    new = {where: digest for where, digest in now.items() if where not in then}
+    runs = [entry["run"] for entry in journal.records if entry["type"] == "STUDY"]
+    run_id = str(runs[0]) if runs else secrets.token_hex(4)
+    if new:
+        journal.append({"type": "STUDY", "run": run_id, "identity": new})
     return run_id
+
+
+def changed_options(entries: Iterable[Mapping[str, Any]], runfile: RunFile) -> list[str]:
+    """Sections of the run file that are no longer what the journal says; sections may be added."""
+    now = runfile.identity()
+    return sorted(k for k, was in _first_identity(entries).items() if now.get(k) != was)
+
+
+def _first_identity(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {k: v for e in entries if e["type"] == "STUDY" for k, v in e["identity"].items()}
 
 
 def cycle_records(entries: Iterable[Mapping[str, Any]]) -> dict[int, CycleRecord]:

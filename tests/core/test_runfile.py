@@ -171,7 +171,7 @@ def test_what_is_left_out_has_defaults(read):
 
 def test_a_fit_needs_no_md_and_no_labeler(read):
     text = '[study]\nelements = ["Ar"]\n[training]\nframes = [{ file = "start.xyz" }]\n[fitter]\nuse = "reference"\n'
-    found = read(text, fit_only=True)
+    found = read(text, cycles=0)
     assert found.crew.md is None
     assert lines(problems(read, text)) == [
         "md: is required to run cycles; add it, or run with --fit-only",
