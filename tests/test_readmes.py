@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from ald_core.options import markdown_table
 from ald_core.registry import Registry, role_named
 
