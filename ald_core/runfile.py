@@ -47,7 +47,9 @@ class StudyOptions:
     folder: str = option(
         ".", help="where results go, from the folder of the run file", identity=False
     )
-    final_md: bool = option(True, help="run MD once more with the final model, to judge it")
+    final_md: bool = option(
+        True, help="run MD once more with the final model, to judge it", identity=False
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -121,23 +123,24 @@ class RunFile:
     @property
     def folder(self) -> Path:
         """The study folder."""
-        return self.path.parent / self.study.folder
+        return self.path.parent / Path(self.study.folder).expanduser()
 
     def identity(self) -> dict[str, str]:
         """Digests of everything that results depend on, by section."""
-        parts: dict[str, object] = {
-            "study": self.study,
-            "training": self.training,
-            "quality": self.quality,
-            **self.crew.members(),
+        cases = [
+            (c.name, c.temperature, [file_digest(p) for p in (c.structure, c.input) if p])
+            for c in self.cases
+        ]
+        members = self.crew.members()
+        members.pop("scheduler")
+        weightings = [members.pop(w) for w in list(members) if w.startswith("weighting")]
+        return {
+            "study": identity(self.study),
+            "training": digest(identity(self.training), *map(identity, self.frames)),
+            "weighting": digest(*map(identity, weightings)),
+            **{where: identity(member) for where, member in members.items()},
+            "case": digest(*cases),
         }
-        parts.pop("scheduler")
-        found = {where: identity(part) for where, part in parts.items()}
-        found["training.frames"] = digest(*map(identity, self.frames))
-        for case in self.cases:
-            files = [file_digest(p) for p in (case.structure, case.input) if p is not None]
-            found[f"case {case.name}"] = digest(case.index, case.temperature, *files)
-        return found
 
 
 def read_run_file(path: Path, registry: Registry, *, cycles: int | None = None) -> RunFile:
@@ -163,7 +166,7 @@ def study_folder(path: Path) -> Path:
         folder = tomllib.loads(_text(path)).get("study", {}).get("folder", ".")
     except (tomllib.TOMLDecodeError, AttributeError):
         folder = "."
-    return path.parent / str(folder)
+    return path.parent / Path(str(folder)).expanduser()
 
 
 def _text(path: Path) -> str:
@@ -233,6 +236,8 @@ class _Reader:
         )
 
     def _check_elements(self, study: StudyOptions) -> None:
+        if len(set(study.elements)) < len(study.elements):
+            self.problems.append("study.elements: an element is named twice; name each once")
         for element in study.elements:
             if element not in atomic_numbers or element == "X":
                 self.problems.append(

@@ -9,7 +9,7 @@ from ald_core.options import markdown_table
 from ald_core.registry import Registry, role_named
 
 ROOT = Path(__file__).parents[1]
-MARK = re.compile(r"<!-- options: (.+) (\S+) -->\n\n?((?:\|.*\n)*)")
+MARK = re.compile(r"<!-- options: (.+) (\S+) -->\n\n?((?:\|.*\n)*)(.*)")
 READMES = sorted(ROOT.glob("plugins/*/README.md"))
 
 
@@ -17,6 +17,7 @@ READMES = sorted(ROOT.glob("plugins/*/README.md"))
 def test_option_tables_match_the_code(path):
     found = MARK.findall(path.read_text())
     assert found, "a plugin's README holds the table of its options"
-    for role, name, table in found:
+    for role, name, table, next_line in found:
         wanted = markdown_table(Registry().find(role_named(role), name))
         assert table.strip() == wanted, f"replace the table after the mark by:\n{wanted}"
+        assert not next_line, f"leave a blank line after the table, or it swallows: {next_line}"

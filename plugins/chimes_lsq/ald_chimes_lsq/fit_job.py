@@ -13,15 +13,25 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.design import design_matrix
-from ald_chimes_lsq.fitter import FAILURE, FRAMES, LABELS, PARAMETERS, REPORT, REQUEST, SETUP
+from ald_chimes_lsq.fitter import (
+    FAILURE,
+    FRAMES,
+    LABELS,
+    PARAMETERS,
+    REPORT,
+    REQUEST,
+    SETUP,
+    stress_rows,
+)
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.params_write import params_text, reduced_text
-from ald_chimes_lsq.setup import FitSetup, read_setup
+from ald_chimes_lsq.setup import FitSetup, StressRows, read_setup
 from ald_chimes_lsq.solve import Solution, comment_block, solve
+from ald_chimes_lsq.structure import periodic_cell
 from ald_core.errors import InputError
 from ald_core.store import frame_from_json, labels_from_json, labels_to_json
-from ald_core.types import Frame, Labels
+from ald_core.types import Labels
 
 Floats = NDArray[np.float64]
 VOIGT = {"none": [], "diagonal": [0, 1, 2], "full": [0, 5, 4, 5, 1, 3, 4, 3, 2]}
@@ -40,9 +50,7 @@ def fit() -> None:
     """Read the request and the frames, fit, and write the files of `GEN_FF`."""
     request = json.loads(Path(REQUEST).read_text())
     setup = read_setup(Path(SETUP))
-    stress: str = request["stress"] or setup.fit_stress.rows
-    energy: bool = setup.fit_energy.wanted if request["energy"] is None else request["energy"]
-    blocks = [_block(setup, values, stress, energy) for values in _lines()]
+    blocks = [_block(setup, values, request["stress"], request["energy"]) for values in _lines()]
     a = np.concatenate([block[0] for block in blocks])
     b, weights, is_force = (np.concatenate([block[i] for block in blocks]) for i in (1, 2, 3))
     solution = solve(a, b, weights, request["algorithm"], request["alpha"])
@@ -68,23 +76,22 @@ def _lines() -> Iterator[dict[str, Any]]:
 
 
 def _block(
-    setup: FitSetup, values: dict[str, Any], stress: str, energy: bool
+    setup: FitSetup, values: dict[str, Any], stress: StressRows, energy: bool
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Rows of one frame: matrix, targets, weights (native units), and 1.0 where the row is a force."""
     frame, labels = frame_from_json(values["frame"]), labels_from_json(values["labels"])
-    _require(frame, labels, stress, energy)
-    atoms = frame.atoms
+    atoms, rows = frame.atoms, stress_rows(frame, stress)
     a = design_matrix(
         setup.basis,
         atoms.get_chemical_symbols(),
         atoms.positions,
-        atoms.cell[:],
-        stress=None if stress == "none" else stress,  # type: ignore[arg-type]
+        periodic_cell(atoms, setup.basis.max_rmax),
+        stress=None if rows == "none" else rows,
         energy=energy,
         offsets=energy,
     )
     own = values["weights"]
-    voigt = VOIGT[stress]
+    voigt = VOIGT[rows]
     b = [np.ravel(np.asarray(labels.forces))]
     w = [np.ravel(own["forces"])]
     if voigt and labels.stress is not None:
@@ -96,16 +103,6 @@ def _block(
     is_force = np.zeros(len(a))
     is_force[: 3 * len(atoms)] = 1.0
     return a, np.concatenate(b) / KCAL_PER_MOL, np.concatenate(w), is_force
-
-
-def _require(frame: Frame, labels: Labels, stress: str, energy: bool) -> None:
-    given = {"forces": labels.forces, "stress": labels.stress, "energy": labels.energy}
-    wanted = ["forces"] + ["stress"] * (stress != "none") + ["energy"] * energy
-    for name in wanted:
-        if given[name] is None:
-            raise InputError(
-                f"frame {frame.id} has no {name}, which is to be fitted; label it, or do not fit {name}"
-            )
 
 
 def _write(setup: FitSetup, solution: Solution, said: Floats, b: Floats, is_force: Any) -> None:
@@ -125,10 +122,15 @@ def _write(setup: FitSetup, solution: Solution, said: Floats, b: Floats, is_forc
         "variables": len(solution.x),
         "nonzero": int(np.count_nonzero(solution.x)),
         "force_rmse_kcal_per_mol_per_angstrom": float(np.sqrt(np.mean((said - b)[is_force] ** 2))),
-        "optimality": solution.optimality,
-        "condition": solution.condition,
+        "optimality": _finite(solution.optimality),
+        "condition": _finite(solution.condition),
     }
-    Path(REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    Path(REPORT).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def _finite(value: float) -> float | None:
+    """The number, or None for what JSON cannot say."""
+    return value if np.isfinite(value) else None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import attrs
 from attrs.validators import gt
 
-from ald_chimes_lsq.setup import read_setup
+from ald_chimes_lsq.setup import FitSetup, StressRows, read_setup
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
 from ald_core.options import identity, option
@@ -71,22 +71,34 @@ class ChimesFitter(Fitter):
     def check(self, elements: Sequence[str]) -> list[str]:
         """Whether `fm_setup.in` can be read and knows the elements."""
         try:
-            basis = read_setup(self.setup).basis
+            setup = read_setup(self.setup)
         except InputError as error:
             return [str(error)]
-        missing = [e for e in elements if e not in {t.name for t in basis.types}]
+        problems = []
+        missing = [e for e in elements if e not in {t.name for t in setup.basis.types}]
         if missing:
-            return [
+            problems.append(
                 f"{self.setup} has no atom type {', '.join(missing)}; add it to TYPEIDX and PAIRIDX"
-            ]
-        return []
+            )
+        try:
+            self._fitted(setup)
+        except InputError as error:
+            problems.append(str(error))
+        return problems
 
     def fit(
         self, training: TrainingSet, weights: Weights, workdir: Path, run_jobs: RunJobs
     ) -> Model:
-        """Fit in one job; its results are copied to `workdir`."""
+        """Fit in one job; its results are copied to `workdir`.
+
+        Raises:
+            InputError: a frame lacks a label that is to be fitted, or `fm_setup.in` asks for what no study can do.
+        """
+        stress, energy = self._fitted(read_setup(self.setup))
+        for labeled in training.fitted:
+            _require(labeled, stress, energy)
         lines = [_fit_line(labeled, weights) for labeled in training.fitted]
-        [folder] = run_jobs([self._fit_task(lines)])
+        [folder] = run_jobs([self._fit_task(lines, stress, energy)])
         for name in (*FIT_OUTPUTS, SETUP):
             shutil.copyfile(folder / name, workdir / name)
         report = json.loads((workdir / REPORT).read_text())
@@ -99,8 +111,33 @@ class ChimesFitter(Fitter):
         text = (folder / LABELS).read_text()
         return [labels_from_json(json.loads(line)) for line in text.splitlines()]
 
-    def _fit_task(self, lines: Sequence[str]) -> Task[Path]:
-        request = attrs.asdict(self, filter=attrs.filters.exclude("setup"))
+    def _fitted(self, setup: FitSetup) -> tuple[StressRows, bool]:
+        """Which stress rows, and whether energies are fitted.
+
+        Raises InputError for `FIRST n`: the frames of a study have no order that a user could count on.
+        """
+        for name, key, frames in (
+            ("stress", "FITSTRS", setup.fit_stress.frames),
+            ("energy", "FITENER", setup.fit_energy.frames),
+        ):
+            if frames is not None and getattr(self, name) is None:
+                raise InputError(
+                    f"{key} names the first {frames} frames, which a study cannot tell from others; "
+                    f"write {key} for all frames, or set fitter.{name} in the run file",
+                    path=self.setup,
+                )
+        return (
+            setup.fit_stress.rows if self.stress is None else self.stress,
+            setup.fit_energy.wanted if self.energy is None else self.energy,
+        )
+
+    def _fit_task(self, lines: Sequence[str], stress: StressRows, energy: bool) -> Task[Path]:
+        request = {
+            "algorithm": self.algorithm,
+            "alpha": self.alpha,
+            "stress": stress,
+            "energy": energy,
+        }
 
         def prepare(workdir: Path, rung: int) -> JobSpec:
             del rung
@@ -110,6 +147,30 @@ class ChimesFitter(Fitter):
 
         work = digest("chimes fit", identity(self), *lines)
         return Task("fit", "fit", work, prepare, partial(_collect, FIT_OUTPUTS))
+
+
+def stress_rows(frame: Frame, stress: StressRows) -> StressRows:
+    """Rows of one frame: molecules, and all that is not periodic in every direction, have no stress."""
+    return stress if frame.kind == "bulk" and frame.atoms.pbc.all() else "none"
+
+
+def _require(labeled: LabeledFrame, stress: StressRows, energy: bool) -> None:
+    """Refuse a frame without a label that is to be fitted."""
+    frame, labels = labeled.frame, labeled.labels
+    given_by_user = frame.origin.cycle == 0
+    cure = "set relabel = true for its file" if given_by_user else "use a labeler that gives it"
+    start = f"frame {frame.id} has no"
+    if labels.forces is None:
+        raise InputError(f"{start} forces, which are to be fitted; {cure}")
+    if energy and labels.energy is None:
+        raise InputError(
+            f"{start} energy, which is to be fitted; {cure}, or set fitter.energy = false"
+        )
+    if stress_rows(frame, stress) != "none" and labels.stress is None:
+        raise InputError(
+            f"{start} stress, which is to be fitted (all six components are needed; a file's diagonal alone is not "
+            f'used); {cure}, or set fitter.stress = "none"'
+        )
 
 
 def _predict_task(parameters: Path, lines: Sequence[str]) -> Task[Path]:

@@ -11,6 +11,7 @@ from ase import Atoms
 from ald_chimes_lsq.model import ChimesModel
 
 DATA = Path(__file__).parents[2] / "data"
+IMAGES = DATA / "chimes_calculator" / "own_images"
 CUTOFF = 4.3
 """Å; the largest of this model"""
 
@@ -23,12 +24,8 @@ def read(path: Path) -> Atoms:
 
 
 def test_golden_energy_is_ours_plus_what_holds_an_atom_and_its_own_image():
-    atoms = read(DATA / "chimes_calculator" / "TiO2.unitcell_arbrot_#000.xyz")
-    golden = (
-        DATA
-        / "chimes_calculator"
-        / ("validated_params.TiO2.2+3b.Tersoff.txt.TiO2.unitcell_arbrot_#000.xyz.dat")
-    )
+    atoms = read(IMAGES / "TiO2.unitcell_arbrot_#000.xyz")
+    golden = IMAGES / "validated_params.TiO2.2+3b.Tersoff.txt.TiO2.unitcell_arbrot_#000.xyz.dat"
     full = ChimesModel.read(
         DATA / "chimes_md" / "ti-nonortho" / "validated_params.TiO2.2+3b.Tersoff.txt"
     )
