@@ -56,7 +56,8 @@ def test_an_extension_that_was_interrupted_is_remembered(study, tmp_path, undist
     while not list(study.path.glob("ALC-3/jobs/*-label-*")) and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 3
+    process.communicate(timeout=60)
+    assert process.returncode == 3
     assert "finished" not in read_status(study.path / "ald.toml").lines
     study.run()
     assert (study.path / "ALC-4" / "GEN_FF" / "params.json").is_file()

@@ -341,7 +341,7 @@ def test_changed_options_are_refused_before_anything_happens(undisturbed, tmp_pa
     with (copy / "inputs" / "crystal.extxyz").open("a") as stream:
         stream.write("\n")
     changed.write()
-    assert "case cold, case warm changed" in changed.ald("run").sentence
+    assert "case changed" in changed.ald("run").sentence
 
 
 def test_the_command_is_also_a_program(undisturbed):

@@ -10,11 +10,13 @@ import pytest
 from ase import Atoms
 
 from ald_chimes_lsq.calculator import ChimesCalculator
+from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.fitter import FIT_OUTPUTS, SETUP, ChimesFitter
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import collapse, expand
 from ald_chimes_lsq.setup import read_setup
 from ald_core.errors import InputError
+from ald_core.frames import FrameFile, read_frames
 from ald_core.types import (
     Failure,
     Frame,
@@ -254,6 +256,16 @@ def test_a_frame_without_a_label_that_is_to_be_fitted(
     training = TrainingSet((LabeledFrame(frame, labels, "test", 1),))
     with pytest.raises(InputError, match=words):
         fit(tmp_path, no_jobs, setup_file, training, stress="diagonal", energy=True)
+
+
+def test_a_file_that_knows_only_the_diagonal_of_its_stress(tmp_path, setup_file):
+    path = tmp_path / "diagonal.xyzf"
+    path.write_text("2\n9 9 9 1.0 2.0 3.0 -50.0\nC 0 0 0 0.01 0 0\nO 1.5 0 0 -0.01 0 0\n")
+    [(frame, labels)] = read_frames([FrameFile(file=path)], ["C", "O"])
+    assert (labels.stress, labels.energy) == (None, pytest.approx(-50.0 * KCAL_PER_MOL))
+    training = TrainingSet((LabeledFrame(frame, labels, "file", 1),))
+    with pytest.raises(InputError, match=r"all six components .* diagonal alone is not used"):
+        fit(tmp_path, no_jobs, setup_file, training, stress="diagonal")
 
 
 @pytest.mark.parametrize(
