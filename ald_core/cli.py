@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -36,7 +37,13 @@ INTERRUPTED = 130
 
 
 class Output(Console):
-    """A console whose reader may go away; a run goes on without it."""
+    """A console whose reader may go away, or its disk fill up; a run goes on without it."""
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         """Write to nowhere from now on."""
@@ -63,12 +70,12 @@ def run(
 ) -> None:
     """Run a study, or go on with it where it stopped."""
     registry = Registry()
-    runfile = read_run_file(run_file_of(study), registry, fit_only=fit_only)
+    runfile = read_run_file(run_file_of(study), registry, cycles=0 if fit_only else cycles)
     n = runfile.study.cycles if cycles is None else cycles
     with Display(console) as display, open_study(runfile, registry, display) as opened:
         records = run_study(opened, n, fit_only=fit_only)
-    summary = summarise(records)
-    console.print(summary_table(summary))
+    summary = summarise(records, final=True)
+    console.print(summary_table(summary), soft_wrap=True)
     for remark in summary.remarks:
         console.print(remark, soft_wrap=True)
     console.print(f"model: {runfile.folder / records[-1].model}", soft_wrap=True)
@@ -112,7 +119,7 @@ def plugins(
 @app.command()
 def cite(study: StudyPath = Path()) -> None:
     """Show what to cite for the strategy that a study uses."""
-    for reference in citations(read_run_file(run_file_of(study), Registry(), fit_only=True)):
+    for reference in citations(read_run_file(run_file_of(study), Registry(), cycles=0)):
         console.print(reference, soft_wrap=True)
 
 
@@ -133,6 +140,8 @@ def top(
 
 def main() -> None:
     """Entry point: exit status 0 done, 2 put it right, 3 run again, 4 look first, 1 bug."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Å gets a question mark
     if _wants_plugin_command(sys.argv):
         _add_groups(Registry().commands())
     try:
@@ -175,7 +184,7 @@ def _show_plan(found: Plan) -> None:
 
 def _show_status(found: StudyStatus) -> None:
     if found.summary.rows:
-        console.print(summary_table(found.summary))
+        console.print(summary_table(found.summary), soft_wrap=True)
     for line in found.lines:
         console.print(line, soft_wrap=True)
 

@@ -12,11 +12,14 @@ from ald_core.types import Model, TrainingSet, Trajectory
 
 def run_study(study: Study, cycles: int, *, fit_only: bool = False) -> list[CycleRecord]:
     """Run or resume a study; returns the records of its cycles, the last one that of the final fit."""
-    cycles = 0 if fit_only else cycles
+    cycles = max(study.records(), default=0) if fit_only else study.plan(cycles)
     training = steps.start(study)
     for cycle in range(1, cycles + 1):
         training = run_cycle(study, cycle, training)
-    final = study.final(cycles + 1) or finish(study, cycles + 1, training, fit_only=fit_only)
+    with_md = study.runfile.study.final_md and study.crew.md is not None and not fit_only
+    final = study.final(cycles + 1, with_md=with_md)
+    if final is None:
+        final = finish(study, cycles + 1, training, with_md=with_md)
     return [record for n, record in study.records().items() if n <= cycles] + [final]
 
 
@@ -40,10 +43,9 @@ def run_cycle(study: Study, cycle: int, training: TrainingSet) -> TrainingSet:
     return grown
 
 
-def finish(study: Study, cycle: int, training: TrainingSet, *, fit_only: bool) -> CycleRecord:
+def finish(study: Study, cycle: int, training: TrainingSet, *, with_md: bool) -> CycleRecord:
     """The final fit, which uses the labels of the last cycle too, and MD with it to see how it behaves."""
     model = steps.fit(study, cycle, training)
-    with_md = study.runfile.study.final_md and not fit_only
     trajectories = steps.run_md(study, cycle, model) if with_md else []
     record = judge(study, cycle, model, training, trajectories)
     curve = steps.learning_curve(study, cycle, training.held_out)

@@ -8,7 +8,7 @@ import attrs
 
 @attrs.frozen
 class StepStarted:
-    """A step of a cycle began: `label`, `fit`, `md`, `select`, `predict`."""
+    """A step of a cycle began: `label`, `fit`, `md`, `select`, `judge`."""
 
     cycle: int
     step: str

@@ -1,4 +1,8 @@
-"""Reads the frames that a study starts from: any format that ASE reads, and those that plugins add to ASE."""
+"""Reads the frames that a study starts from: any format that ASE reads, and those that plugins add to ASE.
+
+Labels are energy, forces, or both, with the stress if all six components are given. A file that knows its diagonal only
+(some `.xyzf`) gives frames without stress; a fitter that needs one says so.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import attrs
 import numpy as np
 from ase import Atoms
@@ -19,6 +22,11 @@ from attrs.validators import ge, optional
 from ald_core.errors import InputError
 from ald_core.options import option
 from ald_core.types import FloatArray, Frame, Kind, Labels, Origin
+
+FLAT = 1e-6
+"""Volume (area) of the cell over the product of its vectors' lengths, below which it counts as none"""
+MAX_SHOWN = 60
+"""Characters of a wrong value in a message"""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +46,8 @@ def read_frames(
 ) -> list[tuple[Frame, Labels | None]]:
     """All starting frames, with the labels their files hold (None: to be labelled).
 
-    Raises InputError for a file that cannot be read, holds no frame, an element that the study does not know, or a
-    number that is not finite.
+    Raises InputError for a file that cannot be read, holds no frame, an element that the study does not know, a cell
+    without volume, a label of the wrong type or shape, or a number that is not finite.
     """
     found: list[tuple[Frame, Labels | None]] = []
     for file in files:
@@ -60,6 +68,8 @@ def read_frames(
 
 
 def _read(path: Path) -> list[Atoms]:
+    import ase.io  # noqa: PLC0415  takes half a second, which jobs and `ald --version` need not wait for
+
     try:
         frames = ase.io.read(path, index=":")
     except InputError:
@@ -85,6 +95,22 @@ def _check(atoms: Atoms, number: int, path: Path, elements: Sequence[str]) -> No
         )
     if not np.all(np.isfinite(atoms.positions)) or not np.all(np.isfinite(atoms.cell[:])):
         raise InputError(f"frame {number} has a position or cell that is not finite", path=path)
+    if not _has_volume(atoms):
+        raise InputError(
+            f"frame {number} is periodic, but its cell {_shown(atoms.cell[:])} spans no volume; "
+            "give independent cell vectors, or set pbc to false",
+            path=path,
+        )
+
+
+def _has_volume(atoms: Atoms) -> bool:
+    """Whether the vectors of the periodic directions are independent; the others need none."""
+    vectors = atoms.cell[:][atoms.pbc]
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not lengths.all():
+        return False
+    directions = vectors / lengths[:, None]
+    return bool(np.linalg.det(directions @ directions.T) > FLAT**2)
 
 
 def _source(atoms: Atoms, path: Path) -> str:
@@ -96,16 +122,15 @@ def _temperature(atoms: Atoms, number: int, file: FrameFile) -> float | None:
     if file.temperature is not None:
         return file.temperature
     given = atoms.info.get("temperature")
-    try:
-        temperature = None if given is None else float(given)
-    except (TypeError, ValueError):
-        temperature = -1.0
-    if temperature is not None and not 0 <= temperature < np.inf:
+    if given is None:
+        return None
+    temperature = _numbers(given, ())
+    if temperature is None or not 0 <= temperature < np.inf:
         raise InputError(
-            f"frame {number} has the temperature {given!r}; it must be a number of K ≥ 0",
+            f"frame {number} has the temperature {_shown(given)}; it must be a number of K ≥ 0",
             path=file.file,
         )
-    return temperature
+    return float(temperature)
 
 
 def _bare(atoms: Atoms) -> Atoms:
@@ -113,29 +138,52 @@ def _bare(atoms: Atoms) -> Atoms:
 
 
 def _labels(atoms: Atoms, number: int, path: Path) -> Labels | None:
-    """Labels from the attached calculator, or from `ref_energy`, `ref_forces`, `ref_stress`."""
-    energy = atoms.info.get("ref_energy")
-    forces = atoms.arrays.get("ref_forces")
-    stress = atoms.info.get("ref_stress")
-    if atoms.calc is not None:
-        energy = _given(atoms, "energy") if energy is None else energy
-        forces = _given(atoms, "forces") if forces is None else forces
-        stress = _given(atoms, "stress") if stress is None else stress
-    labels = Labels(
-        None if energy is None else float(energy),
-        None if forces is None else np.array(forces, dtype=float),
-        None if stress is None else _voigt(np.array(stress, dtype=float)),
-    )
-    for name, value in (
-        ("energy", labels.energy),
-        ("force", labels.forces),
-        ("stress", labels.stress),
-    ):
+    """Labels from `ref_energy`, `ref_forces`, `ref_stress`, or from the attached calculator; None without any."""
+    n = len(atoms)
+    wanted: dict[str, tuple[str, tuple[tuple[int, ...], ...]]] = {
+        "energy": ("one number (eV)", ((),)),
+        "forces": (f"{n} × 3 numbers (eV/Å)", ((n, 3),)),
+        "stress": ("six numbers in Voigt order or 3 × 3 (eV/Å³)", ((6,), (3, 3), (9,))),
+    }
+    labels: dict[str, Any] = {}
+    for name, (meaning, shapes) in wanted.items():
+        given = _given(atoms, name)
+        value = labels[name] = None if given is None else _numbers(given, *shapes)
+        if given is not None and value is None:
+            raise InputError(
+                f"frame {number} has the {name} {_shown(given)}; give {meaning}, remove "
+                "this label, or set relabel = true",
+                path=path,
+            )
         if value is not None and not np.all(np.isfinite(value)):
             raise InputError(
-                f"frame {number} has a {name} that is not finite; remove it", path=path
+                f"frame {number} has a {'force' if name == 'forces' else name} that is not finite; "
+                "remove it",
+                path=path,
             )
-    return None if labels.energy is None and labels.forces is None else labels
+    energy, forces, stress = labels.values()
+    if energy is None and forces is None:
+        return None
+    return Labels(
+        None if energy is None else float(energy),
+        forces,
+        None if stress is None else _voigt(stress),
+    )
+
+
+def _numbers(given: object, *shapes: tuple[int, ...]) -> FloatArray | None:
+    """The numbers in one of these shapes; None for text, truth values, and other shapes."""
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return None
+    return array.astype(float) if array.dtype.kind in "iuf" and array.shape in shapes else None
+
+
+def _shown(value: object) -> str:
+    """The value on one line of a message."""
+    text = " ".join(str(value.tolist() if isinstance(value, np.ndarray) else value).split())
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _voigt(stress: FloatArray) -> FloatArray:
@@ -143,6 +191,9 @@ def _voigt(stress: FloatArray) -> FloatArray:
 
 
 def _given(atoms: Atoms, name: str) -> Any:
+    reference = (atoms.arrays if name == "forces" else atoms.info).get(f"ref_{name}")
+    if reference is not None or atoms.calc is None:
+        return reference
     try:
         return atoms.calc.get_property(name, atoms, allow_calculation=False)
     except PropertyNotImplementedError:

@@ -93,16 +93,15 @@ def collect(task: Task[T], folder: Path, outputs: Sequence[str], report: TaskExi
     """
     if report.status in _KILLED:
         signal = report.status - 128
-        return Failure(
-            f"the program was killed (signal {signal}){_last_words(folder)}", "infrastructure"
-        )
+        reason = f"the program was killed (signal {signal}){_last_words(folder)}"
+        return Failure(one_line(reason), "infrastructure")
     if report.status in _NO_PROGRAM:
-        raise NoProgram(f"{task.role} '{task.name}' could not be started{_last_words(folder)}")
+        what = f"{task.role} '{task.name}' could not be started"
+        raise NoProgram(one_line(what + _last_words(folder)))
     result = task.collect(folder)
     missing = [name for name, seen in zip(outputs, report.outputs, strict=True) if seen is None]
     if isinstance(result, Failure):
-        status = f" (exit status {report.status})" if report.status else ""
-        return attrs.evolve(result, reason=result.reason + status)
+        return attrs.evolve(result, reason=_with_cause(result.reason, report.status, folder))
     if missing and report.status == 0:
         return Failure(f"the program ended without writing {', '.join(missing)}", "invalid")
     return result
@@ -136,6 +135,12 @@ def collect_accepted(task: Task[T], study: Path, accepted: Accepted) -> T:
             path=folder,
         )
     return result
+
+
+def one_line(text: str, length: int = 300) -> str:
+    """A reason as records and tables keep it."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def last_output(folder: Path) -> str:
@@ -181,6 +186,16 @@ def _moved(spec: JobSpec, staged: Path, target: Path) -> JobSpec:
         command=tuple(word.replace(old, new) for word in spec.command),
         environment={k: v.replace(old, new) for k, v in spec.environment.items()},
     )
+
+
+def _with_cause(reason: str, status: int, folder: Path) -> str:
+    """A reason with what the program said when it failed, unless that is in it."""
+    if not status:
+        return one_line(reason)
+    words = _last_line(folder / STDERR)
+    said = "" if words in reason else f": {one_line(words, 150)}"
+    cause = f" (exit status {status}){said}"
+    return one_line(reason, 300 - len(cause)) + cause
 
 
 def _last_words(folder: Path) -> str:

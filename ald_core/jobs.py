@@ -59,7 +59,7 @@ class JobRunner:
         """Results, or the last `Failure` of a task that was given up, in the order of `tasks`.
 
         Raises `Stopped` on Ctrl-C or SIGTERM (jobs go on), `InputError` if the scheduler refuses or a program or set-up
-        line does not work, `FuseBlown` if jobs vanish again and again.
+        line does not work or labels fail for want of something, `FuseBlown` if jobs vanish again and again.
         """
         results: dict[str, Any] = {}
         pending: dict[str, Task[Any]] = {}
@@ -71,6 +71,13 @@ class JobRunner:
             with StopRequest() as stop:
                 self._work(Stage(cycle, pending, results, progress), stop)
         return [cast("T | Failure", results[task.identity]) for task in tasks]
+
+    def release(self, tasks: Sequence[Task[Any]]) -> None:
+        """Let quarantined tasks begin anew; the others are left alone."""
+        for task in tasks:
+            state = self._run.ledger.tasks.get(task.identity)
+            if state is not None and state.quarantined is not None:
+                self._run.record(about_task("RELEASED", task.identity, task.name))
 
     def _recall(self, task: Task[Any], results: dict[str, Any]) -> bool:
         """Whether the journal knows the outcome of a task already, which is then added to `results`."""

@@ -9,6 +9,7 @@ REJECTED    an attempt failed
 ACCEPTED    an attempt gave the result of the task: the commit
 WITHDRAWN   the files of an accepted result were deleted by the user
 QUARANTINED the task is given up for good
+RELEASED    a quarantined task begins anew, because so many failed that the run stopped for a person to look
 GIVEN_UP    the task is given up by this `ald run`; the next one begins anew
 """
 
@@ -130,6 +131,8 @@ class Ledger:
             self.task(record["task"]).quarantined = _failure(record)
         elif kind == "GIVEN_UP":
             self.task(record["task"]).failures.clear()
+        elif kind == "RELEASED":
+            self.tasks.pop(record["task"], None)
 
     def _settle(self, name: str, *identities: str) -> None:
         job = self.jobs[name]
@@ -184,5 +187,5 @@ def about_attempt(kind: str, job: str, attempt: Attempt, /, **details: Any) -> R
 
 
 def about_task(kind: str, identity: str, name: str, /, **details: Any) -> Record:
-    """WITHDRAWN, QUARANTINED or GIVEN_UP."""
+    """WITHDRAWN, QUARANTINED, RELEASED or GIVEN_UP."""
     return {"type": kind, "task": identity, "name": name, **details}

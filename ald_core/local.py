@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -75,14 +76,19 @@ class LocalScheduler(Scheduler):
         return {name: state for name, state in states.items() if name.startswith(prefix)}
 
     def cancel(self, ids: Sequence[str]) -> None:
-        """Forget waiting jobs and ask the processes of running ones to end."""
+        """Forget waiting jobs and ask the processes of running ones to end.
+
+        Whole process groups are asked: a process that forks in the meantime does not escape.
+        """
         self._queue = [job for job in self._queue if job.name not in ids]
+        groups = set()
         for process, environment in _job_processes():
             if environment[_NAME] in ids:
-                try:
-                    process.terminate()
-                except psutil.Error:
-                    continue
+                with contextlib.suppress(ProcessLookupError):
+                    groups.add(os.getpgid(process.pid))
+        for group in sorted(groups - {os.getpgrp()}):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGTERM)
 
     def _advance(self) -> _Running:
         """Reap what has ended, start from the head of the queue while there are cores; what runs now.

@@ -40,15 +40,17 @@ class Lock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{_name(self._holder())} works in this study already") from None
+            raise InputError(
+                f"another {_name(self._holder())} works in this study already"
+            ) from None
         holder, here = self._holder(), _identity()
         if holder and holder["boot"] != here["boot"] and holder["host"] != here["host"]:
             raise InputError(
-                f"{_name(holder)} may still work in this study; look there, and if it does not, "
+                f"another {_name(holder)} may still work in this study; look there, and if it does not, "
                 f"delete {self.path}"
             )
-        if holder and _is_alive(holder, here):
-            raise InputError(f"{_name(holder)} works in this study already")
+        if holder and holder["pid"] != here["pid"] and _is_alive(holder, here):
+            raise InputError(f"another {_name(holder)} works in this study already")
         self._write(json.dumps(here).encode() + b"\n")
 
     def release(self) -> None:
@@ -64,11 +66,24 @@ class Lock:
         os.pwrite(self._descriptor, data, 0)
 
     def _holder(self) -> dict[str, Any]:
-        try:
-            holder = json.loads(os.pread(self._descriptor, 4096, 0))
-            return {key: holder[key] for key in ("host", "pid", "started", "boot")}
-        except (ValueError, KeyError, TypeError):
-            return {}
+        return _parse(os.pread(self._descriptor, 4096, 0))
+
+
+def read_holder(path: Path) -> str:
+    """Who works in the study of this lock, as far as can be told without touching it; empty: nobody."""
+    holder = _parse(path.read_bytes()) if path.exists() else {}
+    here = _identity()
+    if not holder or holder["host"] == here["host"]:
+        return f"{_name(holder)} is at work" if holder and _is_alive(holder, here) else ""
+    return f"{_name(holder)} is at work, unless it died there"
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        holder = json.loads(content)
+        return {key: holder[key] for key in ("host", "pid", "started", "boot")}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def _identity() -> dict[str, Any]:
@@ -82,10 +97,8 @@ def _identity() -> dict[str, Any]:
 
 
 def _is_alive(holder: dict[str, Any], here: dict[str, Any]) -> bool:
-    """Whether the holder is a living process of this machine other than this one (for file systems without flock)."""
+    """Whether the holder is a living process of this machine (for file systems without flock)."""
     if holder["host"] != here["host"] or holder["boot"] != here["boot"]:
-        return False
-    if holder["pid"] == here["pid"]:
         return False
     try:
         return abs(psutil.Process(holder["pid"]).create_time() - float(holder["started"])) < 2.0
@@ -95,5 +108,5 @@ def _is_alive(holder: dict[str, Any], here: dict[str, Any]) -> bool:
 
 def _name(holder: dict[str, Any]) -> str:
     if not holder:
-        return "another `ald run`"
-    return f"another `ald run` (process {holder['pid']} on host {holder['host']})"
+        return "`ald run`"
+    return f"`ald run` (process {holder['pid']} on host {holder['host']})"

@@ -237,3 +237,13 @@ def _type_name(kind: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error.args[0] if error.args else error).splitlines()[0]
+
+
+def markdown_table(cls: type) -> str:
+    """The options of a class as the table that its README holds."""
+    rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    for info in describe(cls):
+        default = "required" if info.required else "" if info.default is None else str(info.default)
+        cells = (f"`{info.name}`", info.type, default, info.help)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import ase.io
 import attrs
 import numpy as np
 from ase import Atoms
@@ -118,7 +117,7 @@ class ReferenceEngine(MDEngine):
     name: ClassVar[str] = "reference"
     reads: ClassVar[tuple[str, ...]] = (FORMAT,)
     steps: int = option(100, help="time steps", validator=ge(1))
-    timestep: float = option(1.0, help="fs", validator=gt(0.0))
+    timestep: float = option(1.0, help="time step, fs", validator=gt(0.0))
     stride: int = option(10, help="steps between frames of the trajectory", validator=ge(1))
     inner_cutoff: float = option(0.8, help="Å; closer pairs are outside the model", validator=ge(0))
     penalty_zone: float = option(0.02, help="Å beyond the inner cutoff", validator=ge(0))
@@ -234,5 +233,7 @@ def _structure(path: Path) -> Atoms:
 
 
 def _read(path: Path, position: int) -> Atoms:
+    import ase.io  # noqa: PLC0415  takes half a second, which other commands need not wait for
+
     atoms = cast("Atoms", ase.io.read(path, index=position))  # an index gives one image
     return Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

@@ -47,7 +47,9 @@ class StudyOptions:
     folder: str = option(
         ".", help="where results go, from the folder of the run file", identity=False
     )
-    final_md: bool = option(True, help="run MD once more with the final model, to judge it")
+    final_md: bool = option(
+        True, help="run MD once more with the final model, to judge it", identity=False
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +83,7 @@ class QualityOptions:
         0.2,
         help="stop when a larger fraction of a cycle's labels fails",
         validator=[ge(0.0), le(1.0)],
+        identity=False,
     )
 
 
@@ -120,37 +123,50 @@ class RunFile:
     @property
     def folder(self) -> Path:
         """The study folder."""
-        return self.path.parent / self.study.folder
+        return self.path.parent / Path(self.study.folder).expanduser()
 
     def identity(self) -> dict[str, str]:
         """Digests of everything that results depend on, by section."""
-        parts: dict[str, object] = {
-            "study": self.study,
-            "training": self.training,
-            "quality": self.quality,
-            **self.crew.members(),
+        cases = [
+            (c.name, c.temperature, [file_digest(p) for p in (c.structure, c.input) if p])
+            for c in self.cases
+        ]
+        members = self.crew.members()
+        members.pop("scheduler")
+        weightings = [members.pop(w) for w in list(members) if w.startswith("weighting")]
+        return {
+            "study": identity(self.study),
+            "training": digest(identity(self.training), *map(identity, self.frames)),
+            "weighting": digest(*map(identity, weightings)),
+            **{where: identity(member) for where, member in members.items()},
+            "case": digest(*cases),
         }
-        parts.pop("scheduler")
-        found = {where: identity(part) for where, part in parts.items()}
-        found["training.frames"] = digest(*map(identity, self.frames))
-        for case in self.cases:
-            files = [file_digest(p) for p in (case.structure, case.input) if p is not None]
-            found[f"case {case.name}"] = digest(case.index, case.temperature, *files)
-        return found
 
 
-def read_run_file(path: Path, registry: Registry, *, fit_only: bool = False) -> RunFile:
-    """Read a run file; raises InputErrors with every problem, each with its line."""
+def read_run_file(path: Path, registry: Registry, *, cycles: int | None = None) -> RunFile:
+    """Read a run file; raises InputErrors with every problem, each with its line.
+
+    What only cycles need may be missing if there are none to run: `cycles`, by default those of the file.
+    """
     text = _text(path)
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not valid TOML: {error}", path=path) from error
     reader = _Reader(tables, path.parent, registry)
-    found = reader.read(path, fit_only=fit_only)
+    found = reader.read(path, cycles)
     if found is None or reader.problems:
         raise InputErrors([_placed(p, path, text) for p in reader.problems], path=path)
     return found
+
+
+def study_folder(path: Path) -> Path:
+    """The study folder of a run file, whatever else may be wrong with the file."""
+    try:
+        folder = tomllib.loads(_text(path)).get("study", {}).get("folder", ".")
+    except (tomllib.TOMLDecodeError, AttributeError):
+        folder = "."
+    return path.parent / Path(str(folder)).expanduser()
 
 
 def _text(path: Path) -> str:
@@ -175,7 +191,7 @@ class _Reader:
         self.registry = registry
         self.problems: list[str] = []
 
-    def read(self, path: Path, *, fit_only: bool) -> RunFile | None:
+    def read(self, path: Path, cycles: int | None) -> RunFile | None:
         known = {
             "study", "training", "fitter", "weighting", "md", "case", "selector", "labelers",
             "quality", "scheduler", "resources",
@@ -203,7 +219,8 @@ class _Reader:
         self.problems += [
             f"case[{i}].name: '{n}' is used twice" for i, n in enumerate(names) if n in names[:i]
         ]
-        self._check_crew(crew, study, bool(self.tables.get("case")), fit_only=fit_only)
+        planned = study.cycles if study and cycles is None else cycles or 0
+        self._check_crew(crew, study, bool(self.tables.get("case")), planned)
         self._check_cases(crew, study, cases)
         if not (study and training and quality and crew):
             return None
@@ -219,6 +236,8 @@ class _Reader:
         )
 
     def _check_elements(self, study: StudyOptions) -> None:
+        if len(set(study.elements)) < len(study.elements):
+            self.problems.append("study.elements: an element is named twice; name each once")
         for element in study.elements:
             if element not in atomic_numbers or element == "X":
                 self.problems.append(
@@ -226,11 +245,11 @@ class _Reader:
                 )
 
     def _check_crew(
-        self, crew: Crew | None, study: StudyOptions | None, has_cases: bool, *, fit_only: bool
+        self, crew: Crew | None, study: StudyOptions | None, has_cases: bool, cycles: int
     ) -> None:
         if crew is None:
             return
-        if not fit_only and study and study.cycles > 0:
+        if cycles > 0:
             needed: dict[str, Capability | None] = {
                 "md": crew.md,
                 "selector": crew.selector,

@@ -20,7 +20,7 @@ from ald_core.holdout import held_out
 from ald_core.options import identity
 from ald_core.roles import Labeler, MDEngine, SelectionContext
 from ald_core.runfile import QualityOptions
-from ald_core.store import ForceError
+from ald_core.store import ForceError, Quarantine, finite
 from ald_core.study import Study
 from ald_core.types import (
     Candidate,
@@ -37,9 +37,6 @@ from ald_core.types import (
     TrainingSet,
     Trajectory,
 )
-
-Quarantine = tuple[tuple[str, str], ...]
-"""Frame id and reason of labels that were not accepted."""
 
 
 def start(study: Study) -> TrainingSet:
@@ -63,7 +60,7 @@ def start(study: Study) -> TrainingSet:
     training = TrainingSet().grow([*ready, *made])
     if not training.fitted:
         raise InputError("the training set is empty: no starting frame has usable labels")
-    return study.commit_training(0, training)
+    return study.commit_training(0, training, quarantined)
 
 
 def fit(study: Study, cycle: int, training: TrainingSet) -> Model:
@@ -74,7 +71,7 @@ def fit(study: Study, cycle: int, training: TrainingSet) -> Model:
         with study.store.building(cycle, "GEN_FF") as workdir:
             model = crew.fitter.fit(training, weights, workdir, study.must_run(cycle))
             name = model.path.relative_to(workdir)
-            (workdir / "fit.json").write_text(json.dumps(dict(model.report), indent=1) + "\n")
+            (workdir / "fit.json").write_text(json.dumps(finite(model.report), indent=1) + "\n")
         remark(f"{len(training.fitted)} frames fitted")
     return attrs.evolve(model, path=study.store.cycle_folder(cycle) / "GEN_FF" / name)
 
@@ -152,7 +149,7 @@ def label(
                 since = cycle + 1 if first_fit is None else first_fit
                 accepted.append(LabeledFrame(frame, result, name, since, frame.id in chosen))
         remark(f"{len(accepted)} labelled, {len(quarantined)} quarantined")
-    _fuse(study, cycle, len(frames), quarantined)
+    _fuse(study, cycle, tasks, quarantined)
     _show_labels(study, cycle, accepted)
     return accepted, tuple(quarantined)
 
@@ -179,12 +176,17 @@ def force_errors(
 
 def learning_curve(
     study: Study, last: int, frames: Sequence[LabeledFrame]
-) -> tuple[tuple[int, float], ...]:
+) -> tuple[tuple[int, float | None], ...]:
     """Force error (eV/Å) of the models of all cycles before `last` over the same frames."""
     curve = []
     for cycle, record in study.records().items():
         model = Model(record.model_format, study.store.folder / record.model)
-        [error] = force_errors(study, last, model, frames) if cycle < last else [None]
+        if cycle >= last:
+            continue
+        if not model.path.is_file():
+            study.listener(Note(f"{model.path} is gone; cycle {cycle} is not judged", "warning"))
+            continue
+        [error] = force_errors(study, last, model, frames)
         curve += [(cycle, error.rmse)] if error else []
     return tuple(curve)
 
@@ -257,13 +259,20 @@ def _labeler_name(study: Study, kind: Kind) -> str:
     return (labelers.get(kind) or labelers["bulk"]).name
 
 
-def _fuse(study: Study, cycle: int, planned: int, quarantined: Sequence[tuple[str, str]]) -> None:
+def _fuse(
+    study: Study,
+    cycle: int,
+    tasks: Sequence[Task[Labels]],
+    quarantined: Sequence[tuple[str, str]],
+) -> None:
+    """Stop if too many labels failed; the next `ald run`, before which something was put right, tries them again."""
     limit = study.runfile.quality.max_quarantined
-    if len(quarantined) > limit * planned:
+    if len(quarantined) > limit * len(tasks):
+        study.jobs.release(tasks)
         frame_id, reason = quarantined[0]
         raise FuseBlown(
-            f"cycle {cycle}: {len(quarantined)} of {planned} labels failed, more than quality.max_quarantined = "
-            f"{limit:g} allows; the first: {frame_id}: {reason}"
+            f"cycle {cycle}: {len(quarantined)} of {len(tasks)} labels failed, more than quality.max_quarantined = "
+            f"{limit:g} allows; the first: {frame_id}: {reason}; the next `ald run` tries them again"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import attrs
 import cattrs
 import numpy as np
@@ -26,12 +26,18 @@ from ald_core.durable import discard, make_folder, publish_file, publish_folder,
 from ald_core.errors import InputError
 from ald_core.types import Frame, LabeledFrame, Labels, Origin, TrainingSet
 
+LINKED = 1_000_000
+"""Bytes above which a file of a job is linked, not copied, to where users see it."""
+Quarantine = tuple[tuple[str, str], ...]
+"""Frame id and reason of labels that were not accepted."""
+
 
 @attrs.frozen
 class ForceError:
     """Root mean square error of force components, eV/Å, over some frames."""
 
-    rmse: float
+    rmse: float | None
+    """None: it was not finite"""
     frames: int
 
 
@@ -59,13 +65,12 @@ class CycleRecord:
     model_format: str
     added: int = 0
     added_held_out: int = 0
-    quarantined: tuple[tuple[str, str], ...] = ()
-    """Frame id and reason"""
+    quarantined: Quarantine = ()
     fitted: ForceError | None = None
     held_out: ForceError | None = None
     """Over the held-out frames that were known in this cycle"""
     md: tuple[MDRecord, ...] = ()
-    curve: tuple[tuple[int, float], ...] = ()
+    curve: tuple[tuple[int, float | None], ...] = ()
     """After the final fit: force error (eV/Å) of each earlier cycle's model on the held-out frames of this one"""
     report: Mapping[str, Any] = attrs.field(factory=dict)
     seconds: Mapping[str, float] = attrs.field(factory=dict)
@@ -77,14 +82,23 @@ _converter.register_structure_hook(Any, lambda value, _: value)
 
 
 def record_to_json(record: CycleRecord) -> dict[str, Any]:
-    """Plain values for the journal."""
-    plain: dict[str, Any] = _converter.unstructure(record)
+    """Plain values for the journal; JSON has no numbers that are not finite, None stands for them."""
+    plain: dict[str, Any] = finite(_converter.unstructure(record))
     return plain
 
 
 def record_from_json(values: Mapping[str, Any]) -> CycleRecord:
     """The record again."""
     return _converter.structure(values, CycleRecord)
+
+
+def finite(values: Any) -> Any:
+    """The same with None for every number that is not finite, in mappings and sequences too."""
+    if isinstance(values, Mapping):
+        return {key: finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 class Store:
@@ -151,11 +165,11 @@ class Store:
         publish_folder(new, target)
 
     def show_files(self, cycle: int, name: str, source: Path, patterns: Sequence[str]) -> None:
-        """Make files of a finished job visible as `ALC-n/name`, as links where the file system has them."""
+        """Make files of a finished job visible as `ALC-n/name`."""
         with self.building(cycle, name) as folder:
             for path in sorted({p for pattern in patterns for p in source.glob(pattern)}):
                 if path.is_file():
-                    link_or_copy(path, folder / path.name)
+                    show_file(path, folder / path.name)
 
     def show_labels(self, cycle: int, name: str, frames: Sequence[LabeledFrame]) -> None:
         """Labels as extended XYZ in `ALC-n/name/labels.extxyz`."""
@@ -167,16 +181,23 @@ class Store:
         publish_file(self.folder / "training_set.extxyz", extxyz(training.frames).encode())
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """A hard link, or a copy where links are impossible."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def show_file(source: Path, target: Path) -> None:
+    """A copy of an accepted file; of a large one a link, which nobody may write to."""
+    if source.stat().st_size > LINKED:
+        try:
+            os.link(source, target)
+        except OSError:
+            pass  # no links on this file system
+        else:
+            source.chmod(0o444)
+            return
+    shutil.copyfile(source, target)
 
 
 def extxyz(frames: Iterable[LabeledFrame]) -> str:
     """Extended XYZ with `ref_energy` (eV), `ref_forces` (eV/Å), `ref_stress` (eV/Å³, Voigt) and provenance."""
+    import ase.io  # noqa: PLC0415  takes half a second, which jobs need not wait for
+
     images = []
     for labeled in frames:
         frame, labels = labeled.frame, labeled.labels

@@ -18,7 +18,7 @@ from ald_core.jobs import JobRunner
 from ald_core.journal import Journal
 from ald_core.registry import Registry
 from ald_core.runfile import Crew, RunFile
-from ald_core.store import CycleRecord, Store, record_from_json, record_to_json
+from ald_core.store import CycleRecord, Quarantine, Store, record_from_json, record_to_json
 from ald_core.types import Failure, RunJobs, Task, TrainingSet
 
 
@@ -80,13 +80,23 @@ class Study:
 
     # ------------------------------------------------------------ what is finished
 
+    def plan(self, cycles: int) -> int:
+        """Put on record that so many cycles are wanted; returns the largest number that ever was."""
+        wanted = planned_cycles(self.journal.records)
+        if cycles > wanted:
+            self._record("PLAN", cycles=cycles)
+        return max(cycles, wanted)
+
     def records(self) -> dict[int, CycleRecord]:
         """Records of the finished cycles, by cycle."""
         return cycle_records(self.journal.records)
 
-    def final(self, cycle: int) -> CycleRecord | None:
-        """The record of the final fit of `cycle`, if nothing was added since."""
-        return final_record(self.journal.records, cycle)
+    def final(self, cycle: int, *, with_md: bool) -> CycleRecord | None:
+        """The record of the final fit of `cycle`, if it is still the last word; with its MD, if that is wanted."""
+        record = final_record(self.journal.records)
+        if record is None or record.cycle != cycle or (with_md and not record.md):
+            return None
+        return record
 
     def finished_training(self, cycle: int) -> TrainingSet | None:
         """The training set after `cycle`, if that is on record."""
@@ -98,28 +108,52 @@ class Study:
                 return self.store.training(cycle)
         return None
 
-    def commit_training(self, cycle: int, training: TrainingSet) -> TrainingSet:
-        """Publish the training set after `cycle` and put it on record; returns what was published."""
+    def commit_training(
+        self, cycle: int, training: TrainingSet, quarantined: Quarantine = ()
+    ) -> TrainingSet:
+        """Publish the training set after `cycle` and put it on record; once that is done, it is what it is."""
+        known = self.finished_training(cycle)
+        if known is not None:
+            return known
         self.store.publish_training(cycle, training)
-        path = self.store.training_path(cycle)
-        self._record("TRAINING", cycle=cycle, frames=len(training), digest=file_digest(path))
+        details = {
+            "digest": file_digest(self.store.training_path(cycle)),
+            "quarantined": quarantined,
+            "identity": self._identity("study", "training", *["labelers"] * (not cycle)),
+        }
+        self._record("TRAINING", cycle=cycle, frames=len(training), **details)
         return self.store.training(cycle)
 
+    def left_out(self) -> Quarantine:
+        """Starting frames that could not be labelled, with the reason."""
+        starts = [e for e in self.journal.records if e["type"] == "TRAINING" and e["cycle"] == 0]
+        return tuple((frame, why) for e in starts[:1] for frame, why in e["quarantined"])
+
     def commit_cycle(self, record: CycleRecord, training: TrainingSet) -> None:
-        """Put a finished cycle on record, then show its results and tell the plugins."""
-        self._commit("CYCLE_DONE", record, training)
+        """Show the results of a finished cycle, put it on record and tell the plugins."""
+        self._commit("CYCLE_DONE", record, training, self._identity(""))
 
     def commit_final(self, record: CycleRecord, training: TrainingSet) -> CycleRecord:
-        """Put the final fit on record; later cycles may still follow."""
-        return self._commit("FINAL", record, training)
+        """The same for the final fit, after which more cycles may still follow."""
+        used = self._identity("fitter", "weighting", *["md", "case"] * bool(record.md))
+        return self._commit("FINAL", record, training, used)
 
-    def _commit(self, kind: str, record: CycleRecord, training: TrainingSet) -> CycleRecord:
-        record = attrs.evolve(record, seconds=dict(self.seconds))
+    def _commit(
+        self, kind: str, record: CycleRecord, training: TrainingSet, used: dict[str, str]
+    ) -> CycleRecord:
+        left_out = self.left_out() if record.cycle == 1 else ()
+        record = attrs.evolve(
+            record, quarantined=left_out + record.quarantined, seconds=dict(self.seconds)
+        )
         self.seconds.clear()
         self.store.show_training(training)
-        self._record(kind, cycle=record.cycle, record=record_to_json(record))
+        self._record(kind, cycle=record.cycle, record=record_to_json(record), identity=used)
         self.registry.tell_cycle_finished(record)
         return record
+
+    def _identity(self, *sections: str) -> dict[str, str]:
+        """Digests of the sections of the run file whose names begin with one of these words."""
+        return {k: v for k, v in self.runfile.identity().items() if k.startswith(sections)}
 
     def _record(self, kind: str, **fields: object) -> None:
         self.journal.append({"type": kind, **fields})
@@ -145,22 +179,32 @@ def open_study(
 
 
 def _identify(journal: Journal, runfile: RunFile) -> str:
-    """The run id; the first time it is drawn, later the options are compared with the first ones."""
-    now = runfile.identity()
+    """The run id, drawn the first time; what finished work depended on must not have changed."""
+    changed = changed_options(journal.records, runfile)
+    if changed:
+        raise InputError(
+            f"{', '.join(changed)} changed since work was done with it; undo the change, or start a new study "
+            "in another folder (study.folder)",
+            path=runfile.path,
+        )
     for entry in journal.records:
         if entry["type"] == "STUDY":
-            then: dict[str, str] = entry["identity"]
-            changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
-            if changed:
-                raise InputError(
-                    f"{', '.join(changed)} changed since this study began; undo the change, or start "
-                    "a new study in another folder (study.folder)",
-                    path=runfile.path,
-                )
             return str(entry["run"])
     run_id = secrets.token_hex(4)
-    journal.append({"type": "STUDY", "run": run_id, "identity": now, "run_file": runfile.path.name})
+    journal.append({"type": "STUDY", "run": run_id})
     return run_id
+
+
+def changed_options(entries: Iterable[Mapping[str, Any]], runfile: RunFile) -> list[str]:
+    """Sections of the run file that finished work depended on and that are different now."""
+    now = runfile.identity()
+    then = [item for e in entries for item in e.get("identity", {}).items()]
+    return sorted({section for section, was in then if now.get(section) != was})
+
+
+def planned_cycles(entries: Iterable[Mapping[str, Any]]) -> int:
+    """The largest number of cycles that was ever asked for."""
+    return max((e["cycles"] for e in entries if e["type"] == "PLAN"), default=0)
 
 
 def cycle_records(entries: Iterable[Mapping[str, Any]]) -> dict[int, CycleRecord]:
@@ -168,16 +212,12 @@ def cycle_records(entries: Iterable[Mapping[str, Any]]) -> dict[int, CycleRecord
     return {e["cycle"]: record_from_json(e["record"]) for e in entries if e["type"] == "CYCLE_DONE"}
 
 
-def final_record(
-    entries: Iterable[Mapping[str, Any]], cycle: int | None = None
-) -> CycleRecord | None:
-    """The record of the final fit (of `cycle`, if given) in a journal, unless cycles were added since."""
+def final_record(entries: Iterable[Mapping[str, Any]]) -> CycleRecord | None:
+    """The record of the final fit in a journal, unless cycles were added or asked for since."""
     found = None
     for entry in entries:
         if entry["type"] == "FINAL":
             found = entry
-        elif entry["type"] in ("CYCLE_DONE", "TRAINING"):
+        elif entry["type"] in ("CYCLE_DONE", "TRAINING", "PLAN"):
             found = None
-    if found is None or cycle not in (None, found["cycle"]):
-        return None
-    return record_from_json(found["record"])
+    return None if found is None else record_from_json(found["record"])

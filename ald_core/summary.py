@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import attrs
 
-from ald_core.store import CycleRecord
+from ald_core.store import CycleRecord, ForceError
 from ald_core.units import KCAL_PER_MOL
 
 COLUMNS = (
@@ -29,18 +30,22 @@ class Summary:
     remarks: tuple[str, ...]
 
 
-def summarise(records: Sequence[CycleRecord]) -> Summary:
-    """The table; held-out errors are those of all models on the same frames once the final fit has judged them."""
+def summarise(records: Sequence[CycleRecord], *, final: bool) -> Summary:
+    """The table; `final`: the last record is that of the final fit.
+
+    Held-out errors are those of all models on the same frames once the final fit has judged them.
+    """
     curve = dict(records[-1].curve) if records else {}
     rows, remarks, seconds = [], [], []
     for i, record in enumerate(records):
-        final = i == len(records) - 1 and record.added == 0
-        judged = curve.get(record.cycle, record.held_out.rmse if record.held_out else None)
+        is_final = final and i == len(records) - 1
+        known = record.cycle in curve
+        judged = ForceError(curve[record.cycle], 0) if known else record.held_out
         rows.append(
             (
-                "final" if final else str(record.cycle),
-                "" if final else f"{record.added} ({record.added_held_out})",
-                _force(record.fitted.rmse if record.fitted else None),
+                "final" if is_final else str(record.cycle),
+                "" if is_final else f"{record.added} ({record.added_held_out})",
+                _force(record.fitted),
                 _force(judged),
                 "\n".join(_drift(run.drift) for run in record.md),
                 "\n".join("/".join(map(str, run.counts)) for run in record.md),
@@ -64,9 +69,13 @@ def summarise(records: Sequence[CycleRecord]) -> Summary:
     return Summary(tuple(rows), (*seconds, *remarks))
 
 
-def _force(rmse: float | None) -> str:
-    return "" if rmse is None else f"{rmse / KCAL_PER_MOL:.2f} ({rmse:.4f})"
+def _force(error: ForceError | None) -> str:
+    if error is None:
+        return ""
+    if error.rmse is None or not math.isfinite(error.rmse):
+        return "not finite"
+    return f"{error.rmse / KCAL_PER_MOL:.2f} ({error.rmse:.4f})"
 
 
 def _drift(drift: float | None) -> str:
-    return "" if drift is None else f"{drift / KCAL_PER_MOL:.3g}"
+    return "" if drift is None or not math.isfinite(drift) else f"{drift / KCAL_PER_MOL:.3g}"

@@ -28,6 +28,8 @@ LOOKS = 3
 """Successful queries in a row that must miss a job before anything is concluded."""
 VOIDS = 20
 SETUP_FAILURES = 5
+INPUT_FAILURES = 3
+"""Labels in a row that fail for a reason which the user has to put right, before nothing more is tried."""
 
 
 @attrs.define
@@ -41,6 +43,8 @@ class Stage:
     progress: Progress
     complaint: str = ""
     """What the user has to put right"""
+    input_failures: int = 0
+    """Labels that failed for such a reason since the last one was accepted"""
 
     def finish(self, task: Task[Any], outcome: object) -> None:
         """The task has its result or its last failure."""
@@ -66,6 +70,8 @@ class Run:
 
     def record(self, record: Record) -> None:
         """Put something on record, durably."""
+        if "reason" in record:
+            record = {**record, "reason": jobfolder.one_line(record["reason"])}
         self.ledger.apply(self.journal.append(record))
 
     def warn(self, text: str) -> None:
@@ -89,8 +95,12 @@ class Run:
         return True
 
     def give_up(self, task: Task[Any], failure: Failure) -> None:
-        """For good if it is a label, which a study can do without; else until the next `ald run`."""
-        kind = "QUARANTINED" if task.role == "label" else "GIVEN_UP"
+        """For good if it is a label, which a study can do without; else until the next `ald run`.
+
+        So too if the user has to put something right, which is no fault of the frame.
+        """
+        for_good = task.role == "label" and failure.kind != "input"
+        kind = "QUARANTINED" if for_good else "GIVEN_UP"
         details = {"reason": failure.reason, "kind": failure.kind}
         self.record(about_task(kind, task.identity, task.name, **details))
 
@@ -250,13 +260,13 @@ class Watcher:
         if isinstance(outcome, Failure):
             details = {"reason": outcome.reason, "kind": outcome.kind}
             self._run.record(about_attempt("REJECTED", job.name, attempt, **details))
-            self._after_failure(stage, task)
+            self._after_failure(stage, task, job, folder)
             return
         digests = {name: seen and seen[0] for name, seen in zip(names, report.outputs, strict=True)}
         self._run.record(
             about_attempt("ACCEPTED", job.name, attempt, folder=folder, outputs=digests)
         )
-        self._setup_failures = 0
+        self._setup_failures = stage.input_failures = 0
         stage.finish(task, outcome)
 
     def _lose(self, stage: Stage, job: JobState, reason: str) -> None:
@@ -269,14 +279,23 @@ class Watcher:
         details = {"tasks": lost, "unstarted": unstarted, "reason": reason}
         self._run.record(about_job("LOST", job.name, **details))
         for identity in lost:
-            self._after_failure(stage, stage.pending[identity])
+            self._after_failure(stage, stage.pending[identity], job, job.folder)
 
-    def _after_failure(self, stage: Stage, task: Task[Any]) -> None:
+    def _after_failure(self, stage: Stage, task: Task[Any], job: JobState, folder: str) -> None:
         state = self._run.ledger.task(task.identity)
-        if state.exhausted:
-            failure = state.failures[-1]
-            self._run.give_up(task, failure)
-            stage.finish(task, failure)
+        if not state.exhausted:
+            return
+        failure = state.failures[-1]
+        self._run.give_up(task, failure)
+        if failure.kind == "input" and job.name not in self._run.sent:
+            return  # the user may have put it right since: try again
+        stage.finish(task, failure)
+        if failure.kind == "input" and task.role == "label":
+            stage.input_failures += 1
+            all_tasks = len(stage.pending) + len(stage.results)
+            if stage.input_failures >= min(INPUT_FAILURES, all_tasks):
+                what = f"label '{task.name}' failed: {failure.reason}"
+                stage.complaint = stage.complaint or f"{what}; see {folder}"
 
 
 def _quoted(text: str) -> str:

@@ -91,12 +91,10 @@ def test_every_plugin_of_this_repository_works(official):
 
 
 def test_every_capability_is_documented_and_its_options_have_help(official):
-    names = set()
     for offer in official.offers:
         assert offer.capability.__doc__, offer
-        names |= {f"{offer.capability.__name__}.{i.name}" for i in describe(offer.capability) if len(i.help) > 3}  # fmt: skip
-        assert all(len(info.help) > 3 for info in describe(offer.capability)), offer
-    assert "EvenSelector.per_class" in names
+        for info in describe(offer.capability):
+            assert len(info.help) > 3, f"{offer.capability.__name__}.{info.name}"
 
 
 @pytest.mark.parametrize(
@@ -119,11 +117,14 @@ def test_plugins_follow_the_names_of_the_house(folder):
     assert list((ROOT / "tests" / "plugins" / folder.name).glob("test_*.py"))
 
 
-def test_plugin_modules_are_imported_without_a_sound():
+def test_plugin_modules_are_imported_cheaply_and_without_a_sound():
+    """`ald` imports all of them at every start."""
     modules = ", ".join(f"ald_{folder.name}.plugin" for folder in PLUGINS)
-    command = [sys.executable, "-W", "error", "-c", f"import ald_core.plugin, {modules}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
+    heavy = ["numba", "sklearn", "scipy", "tblite", "matplotlib"]
+    code = f"import sys, ald_core.plugin, {modules}; sys.exit(str([m for m in {heavy} if m in sys.modules]))"
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", "[]\n")
 
 
 # ---------------------------------------------------------------- who knows whom
@@ -194,10 +195,12 @@ PRINTERS = {"ald_core/cli.py", "ald_core/display.py"}
 
 
 def test_only_the_command_line_prints():
+    """And programs that run as jobs, whose output is their result."""
     talk = {"print", "sys.stdout.write", "sys.stderr.write", "typer.echo", "console.print"}
     printing = {short(path) for path, tree in SOURCES.items() if talk & set(called(tree))}
+    programs = {short(p) for p in SOURCES if "__main__" in p.read_text()}
     commands = {path for path in printing if path.endswith("/commands.py")}
-    assert printing <= PRINTERS | commands, "only the core's and the plugins' commands print"
+    assert printing - programs - commands <= PRINTERS
 
 
 def test_nobody_changes_the_folder_or_ends_the_process():

@@ -152,6 +152,86 @@ def test_labels_that_are_no_numbers(tmp_path, name):
     assert words in refused(write(tmp_path / "a.extxyz", atoms(**labels)))
 
 
+CELL = 'Lattice="5 0 0 0 6 0 0 0 7"'
+
+
+def extxyz(tmp_path, header=CELL, columns="", words=""):
+    """Two atoms; `columns` and `words` are a further column's declaration and content."""
+    lines = ["2", f"{header} Properties=species:S:1:pos:R:3{columns}"]
+    (path := tmp_path / "a.extxyz").write_text(
+        "\n".join([*lines, f"Ar 0 0 0 {words}", f"Ar 0 0 2 {words}", ""])
+    )
+    return FrameFile(file=path)
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("ref_energy=abc", "the energy abc; give one number (eV), remove this label, or set"),
+        ('ref_energy="1 2 3"', "the energy [1, 2, 3]; give one number"),
+        ("ref_energy=T", "the energy True; give one number"),
+        ("energy=abc", "the energy abc; give one number"),
+        ('ref_stress="1 2 3"', "the stress [1, 2, 3]; give six numbers"),
+        ("ref_stress=abc", "the stress abc; give six numbers"),
+        ("temperature=T", "the temperature True; it must be a number"),
+        ('temperature="300 400"', "the temperature [300, 400]; it must be a number"),
+    ],
+)
+def test_labels_of_the_wrong_type_or_shape(tmp_path, label, words):
+    assert f"frame 1 has {words}" in refused(extxyz(tmp_path, f"{CELL} {label}"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (":ref_forces:S:3", "a b c"),
+        (":ref_forces:R:2", "1.5 2.5"),
+        (":ref_forces:R:1", "1.5"),
+        (":ref_forces:L:3", "T F T"),
+        (":forces:R:2", "1.5 2.5"),
+    ],
+)
+def test_forces_of_the_wrong_type_or_shape(tmp_path, columns, words):
+    text = refused(extxyz(tmp_path, CELL, columns, words))
+    assert "frame 1 has the forces [" in text
+    assert "give 2 × 3 numbers (eV/Å), remove this label, or set relabel = true" in text
+    path = tmp_path / "a.extxyz"
+    ((_, labels),) = read(FrameFile(file=path, relabel=True))
+    assert labels is None
+
+
+@pytest.mark.parametrize(
+    "stress", ["1 2 3 4 5 6", "1 6 5 6 2 4 5 4 3", "_JSON [[1, 6, 5], [6, 2, 4], [5, 4, 3]]"]
+)
+def test_shapes_that_a_stress_may_have(tmp_path, stress):
+    file = extxyz(tmp_path, f'{CELL} ref_energy=-1 ref_stress="{stress}"')
+    ((_, labels),) = read(file)
+    assert labels.stress.tolist() == [1, 2, 3, 4, 5, 6]
+    assert labels.energy == -1.0
+    assert type(labels.energy) is float
+
+
+@pytest.mark.parametrize(
+    ("header", "good"),
+    [
+        ('pbc="T T T"', False),
+        ('Lattice="5 0 0 5 0 0 0 0 7" pbc="T T T"', False),
+        ('Lattice="5 0 0 0 6 0 5 6 1e-7" pbc="T T T"', False),
+        ('Lattice="5 0 0 5 0 0 0 0 0" pbc="T T F"', False),
+        ('Lattice="5 0 0 0 6 0 0 0 0" pbc="T F T"', False),
+        ('Lattice="5 0 0 0 6 0 0 0 0" pbc="T T F"', True),
+        ('Lattice="-5 0 0 0 6 0 0 0 7" pbc="T T T"', True),
+        ('pbc="F F F"', True),
+    ],
+)
+def test_periodic_directions_need_a_cell(tmp_path, header, good):
+    file = extxyz(tmp_path, header)
+    if good:
+        assert len(read(file)) == 1
+    else:
+        assert "frame 1 is periodic, but its cell [[" in refused(file)
+
+
 def test_elements_are_compared_whole(tmp_path):
     """S is no Si, C no Cl."""
     file = write(tmp_path / "a.xyz", Atoms("SiSCl"))

@@ -406,10 +406,22 @@ def test_a_refusal_is_told_in_the_words_of_the_scheduler(world: World) -> None:
     world.check(tasks)
 
 
+def test_a_refusal_of_many_lines_is_recorded_as_one(world: World) -> None:
+    class Talkative(FakeScheduler):
+        def submit(self, job: Job) -> str:
+            raise SubmitRefused("error: Batch job submission failed:\n\n  Invalid qos" + " x" * 999)
+
+    with pytest.raises(InputError):
+        world.run(Talkative(), world.tasks(1))
+    (record,) = world.records("VOID")
+    assert record["reason"].startswith("error: Batch job submission failed: Invalid qos x x")
+    assert len(record["reason"]) == 300
+
+
 # ---------------------------------------------------------------- failures and retries
 
 
-@pytest.mark.parametrize("kind", ["invalid", "resources", "input", "infrastructure"])
+@pytest.mark.parametrize("kind", ["invalid", "resources", "infrastructure"])
 def test_identical_retries_are_bounded_and_then_quarantined(
     world: World, kind: FailureKind
 ) -> None:
@@ -487,6 +499,96 @@ def test_what_is_not_a_label_is_tried_again_by_the_next_run(world: World) -> Non
     assert world.run(FakeScheduler(), [bad]) == [failure]
     assert world.run(FakeScheduler(), [bad]) == [failure]
     assert world.run(FakeScheduler(), [good]) == ["fit done"]
+
+
+def test_a_label_that_fails_for_want_of_something_is_tried_again_by_the_next_run(
+    world: World,
+) -> None:
+    bad, good = world.task("a", fail={0: Failure("no licence", "input")}), world.tasks(3)
+    assert world.run(FakeScheduler(), [*good, bad])[-1] == Failure("no licence", "input")
+    assert not world.records("QUARANTINED")
+    assert world.run(FakeScheduler(), [*good, world.task("a")])[-1] == "a done"
+    assert world.executed() == {"a": 2} | {task.name: 1 for task in good}
+
+
+def test_labels_that_all_fail_for_want_of_something_stop_the_stage(world: World) -> None:
+    tasks = [world.task(f"frame {i}", fail={0: Failure("no\nlicence", "input")}) for i in range(9)]
+
+    class OneByOne(FakeScheduler):
+        def submit(self, job: Job) -> str:
+            if self.queue:
+                raise SubmitRefused("one at a time", retry_later=True)
+            return super().submit(job)
+
+    for _ in range(2):  # the second one tries again, too
+        scheduler = OneByOne()
+        with pytest.raises(InputError, match=r"label 'frame 2' failed: no licence; see ALC-1/jobs"):
+            world.run(scheduler, tasks)
+        assert 3 <= len(set(scheduler.submitted)) <= 4
+    with pytest.raises(InputError, match="label 'frame 8' failed"):
+        world.run(OneByOne(), tasks[8:])  # there is no other
+    assert world.run(FakeScheduler(), world.tasks(9)) == done(tasks)
+
+
+def test_labels_that_failed_in_the_jobs_of_an_earlier_run_say_nothing_of_this_one(
+    world: World,
+) -> None:
+    class Busy(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return {name: [JobStatus("1", "running")] for name in self.submitted}
+
+    bad = [world.task(f"frame {i}", fail={0: Failure("no licence", "input")}) for i in range(5)]
+    busy = Busy()
+    with pytest.raises(Stopped):
+        world.run(busy, bad)
+    for job, _ in busy.queue:
+        execute(job)
+
+    def put_right(task: Task[str]) -> Task[str]:
+        def collect(workdir: Path) -> str | Failure:
+            early = workdir.parent.name in busy.submitted
+            return Failure("no licence", "input") if early else f"{task.name} done"
+
+        return attrs.evolve(task, collect=collect)
+
+    assert world.run(FakeScheduler(), [put_right(task) for task in bad]) == done(bad)
+
+
+def test_a_released_task_gets_all_its_attempts_again(world: World) -> None:
+    failure = Failure("not converged", "numerical")
+    bad, worse = (
+        world.task(name, fail=dict.fromkeys(range(9), failure)) for name in ("bad", "worse")
+    )
+    good = world.task("good")
+    assert world.run(FakeScheduler(), [bad, worse, good]) == [failure, failure, "good done"]
+    with Journal.open(world.study) as journal:
+        JobRunner(world.study, "0a1b", journal, Untouchable(), {}).release([bad, good])
+    assert [r["task"] for r in world.records("RELEASED")] == [bad.identity]
+    results = world.run(FakeScheduler(), [world.task("bad"), worse, good])
+    assert results == ["bad done", failure, "good done"]
+    rungs = [
+        a["rung"] for r in world.records("INTENT") for a in r["attempts"] if a["name"] == "bad"
+    ]
+    assert rungs == [0, 1, 2, 3, 0]
+
+
+def test_reasons_are_one_line_and_hold_the_last_words_of_the_program(world: World) -> None:
+    task = attrs.evolve(
+        command_task("t", "echo Fatal: no pseudopotential for Xx >&2; exit 3"),
+        collect=lambda _: Failure("answer.json is\n  missing " + "and " * 200, "input"),
+    )
+    with pytest.raises(InputError, match=r"pseudopotential for Xx; see ALC-1"):
+        world.run(FakeScheduler(), [task])
+    for record in world.records("REJECTED", "GIVEN_UP"):
+        assert record["reason"].startswith("answer.json is missing and and")
+        assert record["reason"].endswith("… (exit status 3): Fatal: no pseudopotential for Xx")
+        assert len(record["reason"]) == 300
+    told = attrs.evolve(
+        task, identity="u", collect=lambda _: Failure("Fatal: no pseudopotential for Xx")
+    )
+    (result,) = world.run(FakeScheduler(), [told])
+    assert result == Failure("Fatal: no pseudopotential for Xx (exit status 3)")
 
 
 def test_finished_tasks_of_a_killed_pack_count(world: World) -> None:

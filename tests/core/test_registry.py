@@ -74,6 +74,38 @@ def test_a_plugin_is_found_with_its_source(shelf):
     assert registry.broken == []
 
 
+def complete(role):
+    """A class that fills a role."""
+
+    def method(self, *_):
+        """Do nothing."""
+
+    body = dict.fromkeys(role.__abstractmethods__, method)
+    return attrs.frozen(
+        type("Complete", (role,), {**body, "name": "x", "reads": ("x",), "writes": "x"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("hook", "role"),
+    [
+        ("ald_schedulers", Scheduler),
+        ("ald_md_engines", MDEngine),
+        ("ald_labelers", Labeler),
+        ("ald_selectors", Selector),
+        ("ald_weightings", Weighting),
+        ("ald_fitters", Fitter),
+    ],
+)
+def test_every_hook_brings_capabilities_of_its_role_only(shelf, hook, role):
+    made = complete(role)
+    shelf.add("ald-a 1", **{hook: lambda: [made]})
+    registry = shelf.registry()
+    assert registry.find(role, "x") is made
+    assert [o.capability for o in registry.offers] == [made]
+    assert registry.broken == []
+
+
 # ---------------------------------------------------------------- what cannot be found
 
 

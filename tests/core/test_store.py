@@ -19,6 +19,7 @@ from ald_core.store import (
     MDRecord,
     Store,
     extxyz,
+    finite,
     frame_from_json,
     frame_to_json,
     labels_from_json,
@@ -216,3 +217,22 @@ def test_records_survive_the_journal():
     )
     plain = json.loads(json.dumps(record_to_json(record)))
     assert record_from_json(plain) == record
+
+
+def test_numbers_that_are_not_finite_survive_the_journal_as_none():
+    record = CycleRecord(
+        cycle=1,
+        model="m",
+        model_format="reference",
+        fitted=ForceError(np.inf, 9),
+        md=(MDRecord("cold", 10, 50, False, "it exploded", np.nan, (8, 2, 0)),),
+        curve=((1, np.nan), (2, 0.2)),
+        report={"solver": {"condition": np.inf, "steps": (1, -np.inf)}},
+    )
+    plain = json.loads(json.dumps(record_to_json(record), allow_nan=False))
+    again = record_from_json(plain)
+    assert again.fitted == ForceError(None, 9)
+    assert again.md[0].drift is None
+    assert again.curve == ((1, None), (2, 0.2))
+    assert again.report == {"solver": {"condition": None, "steps": [1, None]}}
+    assert finite({"a": [np.float64("nan"), "b", True, 3]}) == {"a": [None, "b", True, 3]}

@@ -174,6 +174,12 @@ def make_study(path: Path, **more) -> StudyFolder:
     return study
 
 
+@pytest.fixture(scope="session")
+def new_study():
+    """Makes a fresh study in a folder."""
+    return make_study
+
+
 @pytest.fixture
 def study(tmp_path) -> StudyFolder:
     """A fresh study."""

@@ -1,10 +1,17 @@
 """Whatever kills a run, the next one goes on, nothing is done twice, and the bytes are those of a quiet run."""
 
 import random
+import re
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
+
+from ald_core.inspection import read_status
+
+LABEL_JOBS = r"label jobs: \d waiting, \d running, \d to be collected"
 
 
 @pytest.fixture
@@ -99,12 +106,48 @@ def test_two_runs_at_once(counted):
     study, ledger = counted
     first = study.start("run", "--fit-only")
     wait_for(lambda: list(study.path.glob("ALC-1/jobs/*label*")))
+    told = []
+
+    def labels_under_way():
+        told[:] = read_status(study.path / "ald.toml").lines
+        return any(re.fullmatch(LABEL_JOBS, line) for line in told)
+
+    wait_for(labels_under_way)
+    assert told[0] == "cycle 1, final fit: label"
+    assert any(line.startswith(f"`ald run` (process {first.pid} on host ") for line in told)
     second = study.ald("run", "--fit-only")
     assert second.status == 2
     assert f"another `ald run` (process {first.pid} on host " in second.sentence
     assert "works in this study already" in second.sentence
+    status = study.ald("status")  # which only looks, and may look at any time
+    assert status.status == 0
     _, err = first.communicate(timeout=60)
     assert first.returncode == 0, err
     done = executions(ledger)
     assert len(done) == len(set(done))
     assert sum("-label-" in name for name in done) == 5
+
+
+def test_an_output_that_takes_nothing_does_not_stop_a_run(study):
+    def run(**streams):
+        command = [study.python, "-m", "ald_core", "run", "--fit-only"]
+        return subprocess.run(
+            command, cwd=study.path, env=study.environment, check=False, text=True, **streams
+        )
+
+    with Path("/dev/full").open("w") as full:
+        outcome = run(stdout=full, stderr=subprocess.PIPE)
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+        assert read_status(study.path / "ald.toml").lines[0] == "finished"
+        (study.path / "ald.toml").write_text("nonsense")
+        assert run(stderr=full).returncode == 2
+
+
+def test_an_output_without_angstroms_gets_question_marks(undisturbed):
+    environment = undisturbed.environment | {"PYTHONIOENCODING": "ascii"}
+    command = [undisturbed.python, "-m", "ald_core", "status"]
+    shown = subprocess.run(
+        command, cwd=undisturbed.path, env=environment, check=True, capture_output=True, text=True
+    )
+    assert shown.stderr == ""
+    assert "kcal/mol/?" in shown.stdout

@@ -80,6 +80,14 @@ def test_each_fit_uses_what_was_labelled_before_it_and_is_not_held_out(undisturb
         assert np.allclose(compare[:, 0], compare[:, 1], atol=1e-6)
 
 
+def test_frames_remember_the_first_fit_that_uses_them(undisturbed):
+    """Weights that decay with the cycle depend on it."""
+    lines = (undisturbed.path / ".ald" / "training" / "2.jsonl").read_text().splitlines()
+    kept = [json.loads(line) for line in lines]
+    assert [f["frame"]["origin"]["cycle"] for f in kept] == [0] * 5 + [1] * 4 + [2] * 4
+    assert [f["first_fit"] for f in kept] == [1] * 5 + [2] * 4 + [3] * 4
+
+
 def test_the_summary_is_printed(undisturbed):
     log = (undisturbed.path / "log.txt").read_text()
     assert "cycle 1: fit done" in log
@@ -103,7 +111,8 @@ def test_other_commands_look_at_it(undisturbed):
     status = undisturbed.ald("status")
     assert status.status == 0
     assert "finished" in status.out
-    assert "0 tasks quarantined" in status.out
+    assert "no jobs under way" in status.out
+    assert "at work" not in status.out
     check = undisturbed.ald("check")
     assert check.status == 0
     assert "5 frames, 5 to be labelled first" in check.out
@@ -186,26 +195,39 @@ def test_only_frames_without_labels_are_labelled_first(study):
     frames = ase.io.read(study.path / "training_set.extxyz", ":")
     assert [f.info["labeler"] for f in frames] == ["given"] * 4 + ["reference"] * 5
     assert abs(coefficients(study, 1)[0] - 4.0) > 1e-3
-    study.write(
-        ("temperature = 300 }]", 'temperature = 300 }, { file = "inputs/given.extxyz", relabel = true }]'),
-        ('cycles = 2', 'cycles = 2\nfolder = "again"'),
-    )  # fmt: skip
-    study.run("--fit-only")
-    values = json.loads((study.path / "again" / "ALC-1" / "GEN_FF" / "params.json").read_text())
-    assert values["c12"] == pytest.approx(4.0, abs=1e-10)
+
+
+def test_names_that_a_shell_would_understand(study):
+    folder = study.path.parent / "a b'c $(touch oops) ;\n-d"
+    study.path.rename(folder)
+    hostile = type(study)(folder)
+    (folder / "inputs" / "liquid.extxyz").rename(folder / "inputs" / "-li quid$(touch oops).extxyz")
+    hostile.write(("liquid.extxyz", "-li quid$(touch oops).extxyz"))
+    hostile.run("--fit-only")
+    assert coefficients(hostile, 1) == pytest.approx((4.0, -4.0), abs=1e-10)
+    assert not list(folder.parent.rglob("oops"))
+    frames = ase.io.read(folder / "training_set.extxyz", ":")
+    assert frames[0].info["id"] == "000--li_quid__touch_oops_-000000001"
 
 
 # ---------------------------------------------------------------- labels that fail
 
 
 def test_failures_are_retried_a_bounded_number_of_times_then_quarantined(extended):
-    """Numerical failures: three more rungs. Silent ones: one identical retry. The rest goes on."""
-    extended.write(
-        ('[labelers.bulk]\nuse = "reference"',
-         '[labelers.bulk]\nuse = "flaky"\nnever = "000-liquid-000000002"\nfirst = "cold-000000005"\n'
-         'silent = "001-warm-000000020"\n\n[quality]\nmax_quarantined = 0.3'),
-        ("cycles = 2", "cycles = 1\nfinal_md = false"),
-    )  # fmt: skip
+    """Numerical failures: three more rungs. Silent ones: one identical retry. Then a person decides."""
+    flaky = (
+        '[labelers.bulk]\nuse = "reference"',
+        '[labelers.bulk]\nuse = "flaky"\nnever = "000-liquid-000000002"\n'
+        'first = "cold-000000005"\nsilent = "001-warm-000000020"',
+    )
+    short = ("cycles = 2", "cycles = 1\nfinal_md = false")
+    extended.write(flaky, short)
+    stopped = extended.ald("run")
+    assert stopped.status == 4
+    assert (
+        "cycle 1: 1 of 4 labels failed, more than quality.max_quarantined = 0.2" in stopped.sentence
+    )
+    extended.write(flaky, short, ("[scheduler]", "[quality]\nmax_quarantined = 0.3\n\n[scheduler]"))
     outcome = extended.run()
     attempts = {}
     for folder in extended.jobs("label"):
@@ -220,11 +242,11 @@ def test_failures_are_retried_a_bounded_number_of_times_then_quarantined(extende
         "001-cold-000000005": 2,
         "001-cold-000000020": 1,
         "001-warm-000000005": 1,
-        "001-warm-000000020": 2,
+        "001-warm-000000020": 4,  # given another chance when the fuse had blown
     }
     assert (
         "warning: starting frame 000-liquid-000000002 is left out: SCF did not converge"
-        in outcome.out
+        in stopped.out
     )
     assert "cycle 1: 001-warm-000000020 is quarantined: no readable answer.json" in outcome.out
     frames = ase.io.read(extended.path / "training_set.extxyz", ":")
@@ -233,6 +255,15 @@ def test_failures_are_retried_a_bounded_number_of_times_then_quarantined(extende
     jobs = extended.jobs()
     assert extended.run().status == 0  # what was given up stays given up
     assert extended.jobs() == jobs
+
+
+def test_without_cycles_a_study_is_a_fit(study):
+    text = (study.path / "ald.toml").read_text().replace("cycles = 2", "cycles = 0")
+    (study.path / "ald.toml").write_text(
+        text.split("[md]", maxsplit=1)[0] + '[labelers.bulk]\nuse = "reference"\n'
+    )
+    study.run()
+    assert coefficients(study, 1) == pytest.approx((4.0, -4.0), abs=1e-10)
 
 
 def test_too_many_failures_stop_the_run_for_a_look(extended):
@@ -305,12 +336,12 @@ def test_changed_options_are_refused_before_anything_happens(undisturbed, tmp_pa
     before = changed.results()
     outcome = changed.ald("run")
     assert outcome.status == 2
-    assert "md, study changed since this study began; undo the change" in outcome.sentence
+    assert "md, study changed since work was done with it; undo the change" in outcome.sentence
     assert changed.results() == before
     with (copy / "inputs" / "crystal.extxyz").open("a") as stream:
         stream.write("\n")
     changed.write()
-    assert "case cold, case warm changed" in changed.ald("run").sentence
+    assert "case changed" in changed.ald("run").sentence
 
 
 def test_the_command_is_also_a_program(undisturbed):

@@ -108,7 +108,7 @@ def core_alone(tmp_path_factory, undisturbed):
     folder = tmp_path_factory.mktemp("core-alone") / "env"
     venv.create(folder, symlinks=True, with_pip=False)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-    for here in {Path(p).resolve() for p in site.getsitepackages()}:
+    for here in {Path(p).resolve() for p in site.getsitepackages() if Path(p).is_dir()}:
         for entry in sorted(here.iterdir()):
             ours = re.match(r"(_+editable_+(impl_+)?)?ald([_-]|\.)", entry.name)
             if not ours and not (packages / entry.name).exists():

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
+from ase import Atoms
 
-from ald_ase.calculators import calculator_class
 from ald_core.options import option
 from ald_core.roles import Labeler
 from ald_core.types import Failure, FloatArray, Frame, JobSpec, Labels
 
 REQUEST = "request.json"
 ANSWER = "labels.json"
+MAX_REASON = 300
+"""Characters of a reason; some calculators quote pages."""
+CHECK_SECONDS = 60.0
+"""For making a calculator, which starts programs at most."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,27 +47,53 @@ class AseLabeler(Labeler):
     )
 
     def check(self, elements: Sequence[str]) -> list[str]:
-        """Whether the calculator can be imported."""
+        """Whether the calculator can be made with its options.
+
+        This is tried in a process and a folder of its own, as calculators print, write files and start programs.
+        """
         del elements
-        try:
-            calculator_class(self.calculator)
-        except (ImportError, ValueError, AttributeError) as error:
-            return [f"calculator '{self.calculator}' cannot be used: {error}; install it"]
-        return []
+        with TemporaryDirectory(prefix="ald-check-") as folder:
+            job = self._job(Path(folder), self._options(300.0, 0), Atoms(), [])
+            try:
+                subprocess.run(
+                    job.command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    check=True,
+                    timeout=CHECK_SECONDS,
+                )
+                reason = json.loads((Path(folder) / ANSWER).read_text()).get("failure")
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                reason = in_one_line(error)
+        if reason is None:
+            return []
+        return [
+            f"calculator '{self.calculator}' cannot be made with its options ({reason}); "
+            "correct calculator or options, or install what is missing"
+        ]
 
     def prepare(self, frame: Frame, workdir: Path, rung: int) -> JobSpec:
         """Write the request; failures before now choose among `rungs`."""
+        stress = ["stress"] * (self.stress and bool(frame.atoms.pbc.all()))
+        options = self._options(frame.temperature, rung)
+        return self._job(workdir, options, frame.atoms, ["energy", "forces", *stress])
+
+    def _options(self, temperature: float | None, rung: int) -> dict[str, Any]:
         options = dict(self.options)
-        if self.temperature_option and frame.temperature is not None:
-            options[self.temperature_option] = frame.temperature
+        if self.temperature_option and temperature is not None:
+            options[self.temperature_option] = temperature
         if rung and self.rungs:
             options |= self.rungs[min(rung, len(self.rungs)) - 1]
-        atoms = frame.atoms
+        return options
+
+    def _job(
+        self, workdir: Path, options: Mapping[str, Any], atoms: Atoms, properties: Sequence[str]
+    ) -> JobSpec:
         request = {
             "calculator": self.calculator,
             "options": options,
-            "properties": ["energy", "forces"]
-            + ["stress"] * (self.stress and bool(atoms.pbc.all())),
+            "properties": properties,
             "numbers": atoms.numbers.tolist(),
             "positions": atoms.positions.tolist(),
             "cell": atoms.cell[:].tolist(),
@@ -86,6 +118,12 @@ class AseLabeler(Labeler):
             return Labels(float(answer["energy"]), forces, stress)
         except (KeyError, TypeError, ValueError) as error:
             return Failure(f"{ANSWER} is incomplete: {error}")
+
+
+def in_one_line(error: Exception) -> str:
+    """Kind and text of an error, as a reason that fits into a sentence."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
 
 
 def _array(values: object, shape: tuple[int, ...]) -> FloatArray:

@@ -1,10 +1,10 @@
-"""Compiled functions of one distance: transforms, cutoff functions, Chebyshev polynomials."""
+"""Compiled functions of one distance: transforms, cutoff functions, what happens inside the inner cutoff."""
 
 import math
 
 from numba import njit
 
-from ald_chimes_lsq.compilation import OPTIONS, Floats
+from ald_chimes_lsq.compilation import OPTIONS
 from ald_chimes_lsq.packing import Rules
 
 
@@ -53,44 +53,3 @@ def inner_rule(rules: Rules, r: float, rmin: float) -> tuple[float, float]:
     if rules.inner == 1:
         return 0.0, 0.0
     return r - rmin, 1.0
-
-
-@njit(**OPTIONS)
-def fill_row(
-    rules: Rules,
-    r: float,
-    x: float,
-    morse_lambda: float,
-    rmin: float,
-    rmax: float,
-    middle: float,
-    scale: float,
-    n: int,
-    values: Floats,
-    derivatives: Floats,
-) -> None:
-    """Cutoff function times T_0 … T_{n-1}, and derivatives, at one distance."""
-    f, df = cutoff_function(rules, r, rmax)
-    if r >= rmax:
-        for k in range(n):
-            values[k] = 0.0
-            derivatives[k] = 0.0
-        return
-    u, v = 0.0, 1.0
-    if r < rmin:
-        u, v = inner_rule(rules, r, rmin)
-        x = transform(rules, rmin, morse_lambda)
-    s = (x - middle) * scale
-    ds = transform_slope(rules, x, morse_lambda) * scale
-    previous, current = 1.0, s
-    d_previous, d_current = 0.0, ds
-    values[0] = f
-    derivatives[0] = df
-    for k in range(1, n):
-        value = current + u * d_current
-        values[k] = f * value
-        derivatives[k] = f * v * d_current + df * value
-        following = 2.0 * s * current - previous
-        d_following = 2.0 * (ds * current + s * d_current) - d_previous
-        previous, current = current, following
-        d_previous, d_current = d_current, d_following

@@ -13,19 +13,31 @@ writes to live in `Lists`, so that a step of a simulation allocates nothing.
   they are not to be wrapped in between.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.kernels import build_lists, evaluate
 from ald_chimes_lsq.lists import Lists
 from ald_chimes_lsq.packing import PackedModel, pack_basis, pack_coefficients
-
-if TYPE_CHECKING:
-    from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.params import Coefficients
 
 __all__ = ["Lists", "PackedModel", "build_lists", "evaluate", "pack", "pack_basis"]
 
 
-def pack(model: "ChimesModel", *, penalty: bool = True) -> PackedModel:
+class Parameters(Protocol):
+    """What a model or a parameter file has."""
+
+    @property
+    def basis(self) -> Basis: ...
+    @property
+    def coefficients(self) -> Coefficients: ...
+    @property
+    def penalty_distance(self) -> float: ...
+    @property
+    def penalty_scaling(self) -> float: ...
+
+
+def pack(model: Parameters, *, penalty: bool = True) -> PackedModel:
     """Arrays of a model; without the penalty the contact class is still told."""
     return pack_coefficients(
         model.basis,

@@ -1,9 +1,9 @@
-"""Compiled copies of arrays into larger ones."""
+"""Compiled allocation: longer copies of arrays, and arrays that begin at a cache line."""
 
 import numpy as np
 from numba import njit
 
-from ald_chimes_lsq.compilation import OPTIONS, Array
+from ald_chimes_lsq.compilation import OPTIONS, Array, Floats
 
 
 @njit(**OPTIONS)
@@ -23,3 +23,11 @@ def grow_rows(array: Array, capacity: int) -> Array:
         for a in range(array.shape[1]):
             longer[k, a] = array[k, a]
     return longer
+
+
+@njit(**OPTIONS)
+def aligned_zeros(n_rows: int, width: int) -> Floats:
+    """Zeros that begin at a multiple of 64 bytes, so that vectors of eight doubles do not straddle cache lines."""
+    room = np.zeros(n_rows * width + 8)
+    begin = (-(room.ctypes.data // 8)) % 8
+    return room[begin : begin + n_rows * width].reshape(n_rows, width)

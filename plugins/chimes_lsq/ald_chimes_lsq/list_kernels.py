@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.growth_kernels import aligned_zeros
 from ald_chimes_lsq.lists import Lists
 from ald_chimes_lsq.neighbour_kernels import find_edges
 from ald_chimes_lsq.packing import PackedModel
@@ -100,6 +101,6 @@ def build_lists(
         np.empty(n_edges),
         np.empty((2, n_edges)),
         np.empty(n_edges),
-        np.zeros((n_slots, packed.stride)),
-        np.zeros((n_slots, packed.stride)),
+        aligned_zeros(n_slots, packed.stride),
+        aligned_zeros(n_slots, packed.stride),
     )

@@ -61,7 +61,7 @@ def prepare_edges(packed: PackedModel, lists: Lists) -> None:
             lists.cutoffs[1, e] = df
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, forceinline=True)
 def stage_block(
     rules: Rules,
     lists: Lists,
@@ -134,7 +134,7 @@ def fill_slots(packed: PackedModel, lists: Lists) -> None:
                     place += stride
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, forceinline=True)
 def polynomials(block: Floats, n: int, values: Floats, derivatives: Floats) -> None:
     """Write f T_k and derivatives of eight edges at k × 8."""
     f, df, s, ds = load(block, 0), load(block, 8), load(block, 16), load(block, 24)

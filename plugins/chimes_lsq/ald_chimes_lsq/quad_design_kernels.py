@@ -91,7 +91,7 @@ def quad_rows(
                     sum_orbits(starts, terms, first, count, product, 0, gradient)
                     for k in range(count):
                         gradient[k] *= 0.5
-                    add_edge(lists, e, gradient, count, column, rows, virials)
+                    add_edge(lists, e, gradient, 0, count, column, rows, virials)
                     if want_energy:
                         outer_product(values, own, n, tensor, product)
                         sum_orbits(starts, terms, first, count, product, 0, gradient)

@@ -24,22 +24,29 @@ def quad_energy(packed: PackedModel, lists: Lists) -> float:
     apex = np.empty(n * n * stride)
     base = np.empty(packed.quad_coefficients.shape[2])
     energy = 0.0
-    for triangle in range(lists.triangle_bonds.shape[0]):
-        x = lists.triangle_types[triangle, 0]
-        y = lists.triangle_types[triangle, 1]
-        z = lists.triangle_types[triangle, 2]
-        xy = lists.triangle_bonds[triangle, 0]
-        xz = lists.triangle_bonds[triangle, 1]
-        yz = lists.triangle_bonds[triangle, 2]
-        pair_xy, pair_xz, pair_yz = packed.pair_of[x, y], packed.pair_of[x, z], packed.pair_of[y, z]
-        edge_xy = lists.pair_start[pair_xy] + xy - lists.bond_start[pair_xy]
-        edge_xz = lists.pair_start[pair_xz] + xz - lists.bond_start[pair_xz]
-        edge_yz = lists.pair_start[pair_yz] + yz - lists.bond_start[pair_yz]
-        for t in range(n_types):
+    # Triangles are grouped by type, so that with the apex' type in the outer loop a tensor of coefficients stays in
+    # the cache.
+    for t in range(n_types):
+        for triangle in range(lists.triangle_bonds.shape[0]):
             row = triangle * n_types + t
             begin, end = lists.apex_start[row], lists.apex_start[row + 1]
             if begin == end:
                 continue
+            x = lists.triangle_types[triangle, 0]
+            y = lists.triangle_types[triangle, 1]
+            z = lists.triangle_types[triangle, 2]
+            xy = lists.triangle_bonds[triangle, 0]
+            xz = lists.triangle_bonds[triangle, 1]
+            yz = lists.triangle_bonds[triangle, 2]
+            pair_xy, pair_xz = packed.pair_of[x, y], packed.pair_of[x, z]
+            pair_yz = packed.pair_of[y, z]
+            # Numbers of the sides among the bonds of their pair type.
+            own_xy = xy - lists.bond_start[pair_xy]
+            own_xz = xz - lists.bond_start[pair_xz]
+            own_yz = yz - lists.bond_start[pair_yz]
+            edge_xy = lists.pair_start[pair_xy] + own_xy
+            edge_xz = lists.pair_start[pair_xz] + own_xz
+            edge_yz = lists.pair_start[pair_yz] + own_yz
             set_xy = packed.quad_set[x, y, z, t]
             set_xz = packed.quad_set[x, z, y, t]
             set_yz = packed.quad_set[y, z, x, t]
@@ -57,9 +64,9 @@ def quad_energy(packed: PackedModel, lists: Lists) -> float:
                 base,
                 values,
                 derivatives,
-                (lists.slot_start[set_xy] + xy - lists.bond_start[pair_xy]) * stride,
-                (lists.slot_start[set_xz] + xz - lists.bond_start[pair_xz]) * stride,
-                (lists.slot_start[set_yz] + yz - lists.bond_start[pair_yz]) * stride,
+                (lists.slot_start[set_xy] + own_xy) * stride,
+                (lists.slot_start[set_xz] + own_xz) * stride,
+                (lists.slot_start[set_yz] + own_yz) * stride,
                 n,
             )
             energy += value
@@ -69,7 +76,7 @@ def quad_energy(packed: PackedModel, lists: Lists) -> float:
     return 0.25 * energy
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, forceinline=True)
 def apex_tensor(
     values: Floats, apexes: Integers, begin: int, end: int, n: int, stride: int, apex: Floats
 ) -> None:
@@ -90,7 +97,7 @@ def apex_tensor(
                     place += stride
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, forceinline=True)
 def contract_apex(
     tensors: Floats, number: int, apex: Floats, n: int, stride: int, base: Floats
 ) -> None:
@@ -121,7 +128,7 @@ def contract_apex(
         store(base, block + 56, w7)
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, forceinline=True)
 def contract_base(
     base: Floats, values: Floats, derivatives: Floats, xy: int, xz: int, yz: int, n: int
 ) -> tuple[float, float, float, float]:

@@ -6,13 +6,11 @@ from numba import njit
 from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
 from ald_chimes_lsq.growth_kernels import grow_rows
 from ald_chimes_lsq.packing import PackedModel
+from ald_chimes_lsq.simd_kernels import at
 
-# For each of the four triangles of a quadruplet abcd: its bonds and those to the apex, as positions in the list
-# ab, ac, ad, bc, bd, cd; and its corners and the apex.
-_SIDES = np.array([[0, 1, 3], [0, 2, 4], [1, 2, 5], [3, 4, 5]])
+# For each of the four triangles of a quadruplet abcd, the bonds from its corners to the apex, as positions in the list
+# ab, ac, ad, bc, bd, cd. The apex of triangle 0 is d, of 1 c, of 2 b, of 3 a.
 _LEGS = np.array([[2, 4, 5], [1, 3, 5], [0, 3, 4], [0, 1, 2]])
-_CORNERS = np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]])
-_APEX = np.array([3, 2, 1, 0])
 
 
 @njit(**OPTIONS)
@@ -28,42 +26,55 @@ def find_apexes(
     """The fields triangle_bonds, triangle_types, apex_start, apexes of `Lists`."""
     n_types = packed.pair_of.shape[0]
     triangles = close_triangles(packed, types, triangles, ends, lengths, extra)
+    triangles, order, triangle_types = sort_triangles(n_types, types, triangles, ends)
     quads = find_quads(types.size, triangles, ends)
+    sets = edge_sets(packed)
     n_triangles = triangles.shape[0]
-    slots = np.empty(6, np.int32)
-    atoms = np.empty(4, np.int64)
-    kept = np.zeros(quads.shape[0], np.bool_)
+    corners = np.empty((quads.shape[0], 4), np.int8)
     apex_start = np.zeros(n_triangles * n_types + 1, np.int32)
+    kept = 0
     for q in range(quads.shape[0]):
-        if quad_slots(packed, types, quads[q], ends, lengths, slot_shift, extra, atoms, slots):
-            kept[q] = True
+        if quad_slots(
+            sets,
+            packed.set_rmax,
+            n_types,
+            types,
+            quads,
+            q,
+            ends,
+            lengths,
+            slot_shift,
+            extra,
+            corners,
+            kept,
+        ):
             for f in range(4):
-                apex_start[quads[q, 6 + f] * n_types + atoms[_APEX[f]] + 1] += 1
+                # Kept ones move up, with the numbers of their triangles.
+                quads[kept, 6 + f] = quads[q, 6 + f]
+                apex_start[quads[q, 6 + f] * n_types + corners[kept, 3 - f] + 1] += 1
+            kept += 1
     for row in range(apex_start.size - 1):
         apex_start[row + 1] += apex_start[row]
     cursor = np.empty(apex_start.size, np.int32)
     for row in range(apex_start.size):
         cursor[row] = apex_start[row]
-    triangle_bonds = np.zeros((n_triangles, 3), np.int32)
-    triangle_types = np.zeros((n_triangles, 3), np.int32)
     apexes = np.empty((apex_start[-1], 3), np.int32)
-    order = np.empty(3, np.int64)
-    for q in range(quads.shape[0]):
-        if not kept[q]:
-            continue
-        quad_slots(packed, types, quads[q], ends, lengths, slot_shift, extra, atoms, slots)
+    for q in range(kept):
         for f in range(4):
             triangle = quads[q, 6 + f]
-            row = triangle * n_types + atoms[_APEX[f]]
-            sort_corners(atoms, _CORNERS[f], order)
+            row = triangle * n_types + corners[q, 3 - f]
+            place = cursor[row]
+            cursor[row] = place + 1
             for c in range(3):
-                triangle_types[triangle, c] = atoms[_CORNERS[f, order[c]]]
-                apexes[cursor[row], c] = slots[_LEGS[f, order[c]]]
-            # The side between corners x and y of (0, 1, 2) is number x + y - 1.
-            triangle_bonds[triangle, 0] = quads[q, _SIDES[f, order[0] + order[1] - 1]]
-            triangle_bonds[triangle, 1] = quads[q, _SIDES[f, order[0] + order[2] - 1]]
-            triangle_bonds[triangle, 2] = quads[q, _SIDES[f, order[1] + order[2] - 1]]
-            cursor[row] += 1
+                apexes[place, c] = at(
+                    quads, 10 * q + at(_LEGS, 3 * f + at(order, 3 * triangle + c))
+                )
+    triangle_bonds = np.empty((n_triangles, 3), np.int32)
+    for t in range(n_triangles):
+        # The side between corners x and y of (0, 1, 2) is number x + y - 1.
+        triangle_bonds[t, 0] = triangles[t, order[t, 0] + order[t, 1] - 1]
+        triangle_bonds[t, 1] = triangles[t, order[t, 0] + order[t, 2] - 1]
+        triangle_bonds[t, 2] = triangles[t, order[t, 1] + order[t, 2] - 1]
     return triangle_bonds, triangle_types, apex_start, apexes
 
 
@@ -102,6 +113,49 @@ def close_triangles(
 
 
 @njit(**OPTIONS)
+def sort_triangles(
+    n_types: int, types: Integers, triangles: Integers, ends: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Group triangles by the types of their corners.
+
+    Returns them with, for each, the order in which the types of its corners ascend, and these types.
+    """
+    n = triangles.shape[0]
+    order = np.empty((n, 3), np.int32)
+    kind = np.empty(n, np.int64)
+    start = np.zeros(n_types**3 + 1, np.int64)
+    corner = np.empty(3, np.int64)
+    for t in range(n):
+        ij, ik = triangles[t, 0], triangles[t, 1]
+        corner[0], corner[1], corner[2] = types[ends[ij, 0]], types[ends[ij, 1]], types[ends[ik, 1]]
+        x, y, z = 0, 1, 2
+        if corner[x] > corner[y]:
+            x, y = y, x
+        if corner[y] > corner[z]:
+            y, z = z, y
+        if corner[x] > corner[y]:
+            x, y = y, x
+        order[t, 0], order[t, 1], order[t, 2] = x, y, z
+        kind[t] = (corner[x] * n_types + corner[y]) * n_types + corner[z]
+        start[kind[t] + 1] += 1
+    for k in range(n_types**3):
+        start[k + 1] += start[k]
+    sorted_triangles = np.empty((n, 3), np.int32)
+    sorted_order = np.empty((n, 3), np.int32)
+    triangle_types = np.empty((n, 3), np.int32)
+    for t in range(n):
+        place = start[kind[t]]
+        start[kind[t]] = place + 1
+        for c in range(3):
+            sorted_triangles[place, c] = triangles[t, c]
+            sorted_order[place, c] = order[t, c]
+        triangle_types[place, 0] = kind[t] // (n_types * n_types)
+        triangle_types[place, 1] = kind[t] // n_types % n_types
+        triangle_types[place, 2] = kind[t] % n_types
+    return sorted_triangles, sorted_order, triangle_types
+
+
+@njit(**OPTIONS)
 def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
     """Each four mutually bonded atoms a < b < c < d once: (n_quads, 10).
 
@@ -127,7 +181,7 @@ def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
         ij, ik = triangles[t, 0], triangles[t, 1]
         i = ends[ij, 0]
         table[start[i] + local[ij] * size[i] + local[ik]] = t + 1
-    capacity = 4 * triangles.shape[0] + 64
+    capacity = 2 * triangles.shape[0] + 64
     quads = np.empty((capacity, 10), np.int32)
     count = 0
     for abc in range(triangles.shape[0]):
@@ -162,47 +216,51 @@ def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
 
 
 @njit(**OPTIONS)
+def edge_sets(packed: PackedModel) -> Integers:
+    """The sets of the edges ab, ac, ad, bc, bd, cd, for all types of a, b, c, d: (n_types⁴, 6); -1 if excluded."""
+    n = packed.pair_of.shape[0]
+    sets = np.empty((n**4, 6), np.int32)
+    row = 0
+    for a in range(n):
+        for b in range(n):
+            for c in range(n):
+                for d in range(n):
+                    sets[row, 0] = packed.quad_set[a, b, c, d]
+                    sets[row, 1] = packed.quad_set[a, c, b, d]
+                    sets[row, 2] = packed.quad_set[a, d, b, c]
+                    sets[row, 3] = packed.quad_set[b, c, a, d]
+                    sets[row, 4] = packed.quad_set[b, d, a, c]
+                    sets[row, 5] = packed.quad_set[c, d, a, b]
+                    row += 1
+    return sets
+
+
+@njit(**OPTIONS, forceinline=True)
 def quad_slots(
-    packed: PackedModel,
+    sets: Integers,
+    set_rmax: Floats,
+    n_types: int,
     types: Integers,
-    quad: Integers,
+    quads: Integers,
+    q: int,
     ends: Integers,
     lengths: Floats,
     slot_shift: Integers,
     extra: float,
-    atoms: Integers,
-    slots: Integers,
+    corners: Integers,
+    row: int,
 ) -> bool:
-    """Write the types of the four atoms and the slots of the six bonds; False if the quadruplet cannot contribute."""
-    atoms[0] = types[ends[quad[0], 0]]
-    atoms[1] = types[ends[quad[0], 1]]
-    atoms[2] = types[ends[quad[1], 1]]
-    atoms[3] = types[ends[quad[2], 1]]
-    if packed.quad_of[atoms[0], atoms[1], atoms[2], atoms[3]] < 0:
-        return False
-    edge = 0
-    for x in range(3):
-        for y in range(x + 1, 4):
-            # The other two of 0, 1, 2, 3.
-            u = 0
-            while u in (x, y):
-                u += 1
-            v = 6 - x - y - u
-            s = packed.quad_set[atoms[x], atoms[y], atoms[u], atoms[v]]
-            if lengths[quad[edge]] >= packed.set_rmax[s] + extra:
-                return False
-            slots[edge] = slot_shift[s] + quad[edge]
-            edge += 1
-    return True
-
-
-@njit(**OPTIONS)
-def sort_corners(atoms: Integers, corners: Integers, order: Integers) -> None:
-    """Write the order in which the types of three corners ascend."""
-    order[0], order[1], order[2] = 0, 1, 2
-    if atoms[corners[order[0]]] > atoms[corners[order[1]]]:
-        order[0], order[1] = order[1], order[0]
-    if atoms[corners[order[1]]] > atoms[corners[order[2]]]:
-        order[1], order[2] = order[2], order[1]
-    if atoms[corners[order[0]]] > atoms[corners[order[1]]]:
-        order[0], order[1] = order[1], order[0]
+    """Whether a quadruplet can contribute; writes its types and, in place of bonds, its slots to row `row` <= q."""
+    first = at(quads, 10 * q)
+    a, b = at(types, at(ends, 2 * first)), at(types, at(ends, 2 * first + 1))
+    c = at(types, at(ends, 2 * at(quads, 10 * q + 1) + 1))
+    d = at(types, at(ends, 2 * at(quads, 10 * q + 2) + 1))
+    corners[row, 0], corners[row, 1], corners[row, 2], corners[row, 3] = a, b, c, d
+    kind = 6 * (((a * n_types + b) * n_types + c) * n_types + d)
+    inside = at(sets, kind) >= 0
+    if inside:
+        for edge in range(6):
+            s, bond = at(sets, kind + edge), at(quads, 10 * q + edge)
+            inside &= at(lengths, bond) < at(set_rmax, s) + extra
+            quads[row, edge] = at(slot_shift, s) + bond
+    return bool(inside)

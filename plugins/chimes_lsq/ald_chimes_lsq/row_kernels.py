@@ -10,20 +10,28 @@ from numba import njit
 
 from ald_chimes_lsq.columns import PackedColumns
 from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
-from ald_chimes_lsq.distance_kernels import fill_row
+from ald_chimes_lsq.growth_kernels import aligned_zeros
 from ald_chimes_lsq.lists import Lists
 from ald_chimes_lsq.packing import PackedModel
+from ald_chimes_lsq.pair_kernels import polynomials, stage_block
 from ald_chimes_lsq.simd_kernels import LANES, at, fma, load, multiply, spread, store
 from ald_chimes_lsq.triplet_kernels import neighbour_matrix
 
 
 @njit(**OPTIONS, forceinline=True)
 def add_edge(
-    lists: Lists, e: int, gradient: Floats, n: int, column: int, rows: Floats, virials: Floats
+    lists: Lists,
+    e: int,
+    gradient: Floats,
+    place: int,
+    n: int,
+    column: int,
+    rows: Floats,
+    virials: Floats,
 ) -> None:
     """Add the derivatives of n columns by the length of an edge to the rows of its atoms and to the virials.
 
-    `virials` without columns are left alone.
+    They begin at flat position `place` of `gradient`. `virials` without columns are left alone.
     """
     width = rows.shape[1]
     inverse = 1.0 / lists.distances[e]
@@ -36,17 +44,16 @@ def add_edge(
     i = 3 * lists.first[e] * width + column
     j = 3 * lists.second[e] * width + column
     for c in range(0, n, LANES):
-        g = load(gradient, c)
+        g = load(gradient, place + c)
         store(rows, i + c, fma(plus_x, g, load(rows, i + c)))
         store(rows, i + width + c, fma(plus_y, g, load(rows, i + width + c)))
         store(rows, i + 2 * width + c, fma(plus_z, g, load(rows, i + 2 * width + c)))
         store(rows, j + c, fma(minus_x, g, load(rows, j + c)))
         store(rows, j + width + c, fma(minus_y, g, load(rows, j + width + c)))
         store(rows, j + 2 * width + c, fma(minus_z, g, load(rows, j + 2 * width + c)))
-    if virials.shape[1] == 0:
-        return
-    for c in range(0, n, LANES):
-        g = load(gradient, c)
+    # No early return: it would make numba count references to the arrays for every edge.
+    for c in range(0, n if virials.shape[1] > 0 else 0, LANES):
+        g = load(gradient, place + c)
         v = column + c
         store(virials, v, fma(xx, g, load(virials, v)))
         store(virials, v + width, fma(xy, g, load(virials, v + width)))
@@ -68,37 +75,59 @@ def pair_rows(
 ) -> None:
     """Two-body columns; a pair with r <= rmin contributes nothing."""
     n = packed.order2
-    values = np.zeros(n + 1 + LANES)
-    derivatives = np.zeros(n + 1 + LANES)
-    gradient = np.zeros(n + LANES)
+    block = np.empty(6 * LANES)
+    values, derivatives = np.empty((n + 1) * LANES), np.empty((n + 1) * LANES)
+    width = (n + LANES - 1) // LANES * LANES
+    gradients = aligned_zeros(LANES, width)
+    # The few columns of one pair type, close together so that they stay in the cache.
+    own = aligned_zeros(rows.shape[0], width)
+    own_virials = aligned_zeros(6, width if virials.shape[1] > 0 else 0)
     for p in range(packed.pair_rmin.size):
+        own[:] = 0.0
+        own_virials[:] = 0.0
         column = columns.pair_column[p]
         if column < 0:
             continue
         rmin, rmax = packed.pair_rmin[p], packed.pair_rmax[p]
-        for e in range(lists.pair_start[p], lists.pair_start[p + 1]):
-            r = lists.distances[e]
-            if r <= rmin or r >= rmax:
-                continue
-            fill_row(
+        last = lists.pair_start[p + 1]
+        for begin in range(lists.pair_start[p], last, LANES):
+            count = min(LANES, last - begin)
+            stage_block(
                 packed.rules,
-                r,
-                lists.transformed[e],
+                lists,
+                begin,
+                count,
                 packed.pair_lambda[p],
                 rmin,
                 rmax,
+                rmax,
                 packed.pair_middle[p],
                 packed.pair_scale[p],
-                n + 1,
-                values,
-                derivatives,
+                block,
             )
-            for k in range(n):
-                gradient[k] = derivatives[k + 1]
-            add_edge(lists, e, gradient, n, column, rows, virials)
-            if want_energy:
+            polynomials(block, n + 1, values, derivatives)
+            for lane in range(count):
                 for k in range(n):
-                    energies[column + k] += values[k + 1]
+                    gradients[lane, k] = derivatives[(k + 1) * LANES + lane]
+            for lane in range(count):
+                e = begin + lane
+                if lists.distances[e] <= rmin or lists.distances[e] >= rmax:
+                    continue
+                add_edge(lists, e, gradients, lane * width, n, 0, own, own_virials)
+                if want_energy:
+                    for k in range(n):
+                        energies[column + k] += values[(k + 1) * LANES + lane]
+        add_columns(own, rows, column, n)
+        if virials.shape[1] > 0:
+            add_columns(own_virials, virials, column, n)
+
+
+@njit(**OPTIONS)
+def add_columns(own: Floats, rows: Floats, column: int, n: int) -> None:
+    """Add the first n columns of `own` to those of `rows` from `column` on."""
+    for i in range(own.shape[0]):
+        for k in range(n):
+            rows[i, column + k] += own[i, k]
 
 
 @njit(**OPTIONS)
@@ -123,10 +152,10 @@ def triplet_rows(
     # Energies are summed before they are sorted into columns: tensors by types of the three atoms.
     sums = np.zeros(n_types**3 * order * size if want_energy else 0)
     for p in range(packed.pair_rmin.size):
-        for m in range(lists.bond_start[p], lists.bond_start[p + 1]):
-            e = lists.pair_start[p] + m - lists.bond_start[p]
-            a, b = types[lists.first[e]], types[lists.second[e]]
-            for c in range(n_types):
+        for c in range(n_types):
+            for m in range(lists.bond_start[p], lists.bond_start[p + 1]):
+                e = lists.pair_start[p] + m - lists.bond_start[p]
+                a, b = types[lists.first[e]], types[lists.second[e]]
                 begin, end = lists.row_start[m * n_types + c], lists.row_start[m * n_types + c + 1]
                 if begin == end:
                     continue
@@ -144,7 +173,7 @@ def triplet_rows(
                 kind, row = packed.triplet_of[a, b, c], (a * n_types + b) * n_types + c
                 n = columns.triplet_parameters[kind]
                 sum_orbits(columns.term_start, columns.terms, row, n, product, 0, gradient)
-                add_edge(lists, e, gradient, n, columns.triplet_column[kind], rows, virials)
+                add_edge(lists, e, gradient, 0, n, columns.triplet_column[kind], rows, virials)
                 if want_energy:
                     add_outer_product(values, own, order, matrix, sums, row * order * size)
     if want_energy:

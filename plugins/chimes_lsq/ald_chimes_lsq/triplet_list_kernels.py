@@ -6,6 +6,7 @@ from numba import njit
 from ald_chimes_lsq.compilation import OPTIONS, Floats, Integers
 from ald_chimes_lsq.growth_kernels import grow, grow_rows
 from ald_chimes_lsq.packing import PackedModel
+from ald_chimes_lsq.simd_kernels import at
 
 
 @njit(**OPTIONS)
@@ -93,30 +94,35 @@ def sort_partners(
     """Fill `Lists.row_start` and return `Lists.partners`."""
     n_types = packed.pair_of.shape[0]
     n_triangles = triangles.shape[0]
+    sets = side_sets(packed)
+    reach = np.empty(packed.set_rmax.size)
+    for k in range(reach.size):
+        reach[k] = packed.set_rmax[k] + extra
     slots = np.empty((n_triangles, 3), np.int32)
     rows = np.empty((n_triangles, 3), np.int32)
     kept = 0
     for t in range(n_triangles):
-        ij, ik, jk = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        a, b, c = types[ends[ij, 0]], types[ends[ij, 1]], types[ends[ik, 1]]
-        set_ij = packed.triplet_set[a, b, c]
+        ij, ik, jk = at(triangles, 3 * t), at(triangles, 3 * t + 1), at(triangles, 3 * t + 2)
+        a, b = at(types, at(ends, 2 * ij)), at(types, at(ends, 2 * ij + 1))
+        c = at(types, at(ends, 2 * ik + 1))
+        kind = 3 * ((a * n_types + b) * n_types + c)
+        set_ij, set_ik, set_jk = at(sets, kind), at(sets, kind + 1), at(sets, kind + 2)
         if set_ij < 0:
             continue
-        set_ik = packed.triplet_set[a, c, b]
-        set_jk = packed.triplet_set[b, c, a]
-        slots[kept, 0] = slot_shift[set_ij] + ij
-        slots[kept, 1] = slot_shift[set_ik] + ik
-        slots[kept, 2] = slot_shift[set_jk] + jk
+        slots[kept, 0] = at(slot_shift, set_ij) + ij
+        slots[kept, 1] = at(slot_shift, set_ik) + ik
+        slots[kept, 2] = at(slot_shift, set_jk) + jk
         rows[kept, 0] = ij * n_types + c
         rows[kept, 1] = ik * n_types + b
         rows[kept, 2] = jk * n_types + a
         inside = int(
-            (lengths[ij] < packed.set_rmax[set_ij] + extra)
-            & (lengths[ik] < packed.set_rmax[set_ik] + extra)
-            & (lengths[jk] < packed.set_rmax[set_jk] + extra)
+            (at(lengths, ij) < at(reach, set_ij))
+            & (at(lengths, ik) < at(reach, set_ik))
+            & (at(lengths, jk) < at(reach, set_jk))
         )
-        for x in range(3):
-            row_start[rows[kept, x] + 1] += inside
+        row_start[rows[kept, 0] + 1] += inside
+        row_start[rows[kept, 1] + 1] += inside
+        row_start[rows[kept, 2] + 1] += inside
         kept += inside
     for row in range(row_start.size - 1):
         row_start[row + 1] += row_start[row]
@@ -137,3 +143,19 @@ def sort_partners(
         partners[place, 0] = ij
         partners[place, 1] = ik
     return partners
+
+
+@njit(**OPTIONS)
+def side_sets(packed: PackedModel) -> Integers:
+    """The sets of the sides ab, ac, bc, for all types of a, b, c: (n_types³, 3); -1 if excluded."""
+    n = packed.pair_of.shape[0]
+    sets = np.empty((n**3, 3), np.int32)
+    row = 0
+    for a in range(n):
+        for b in range(n):
+            for c in range(n):
+                sets[row, 0] = packed.triplet_set[a, b, c]
+                sets[row, 1] = packed.triplet_set[a, c, b]
+                sets[row, 2] = packed.triplet_set[b, c, a]
+                row += 1
+    return sets

@@ -1,1 +1,1 @@
-"""Molecular dynamics with ChIMES models."""
+"""Molecular dynamics with ChIMES models: the MD engine `chimes`, compiled, for any cell."""

@@ -3,14 +3,19 @@
 import json
 import os
 import subprocess
+import sys
+from types import ModuleType
 
 import ase.build
+import ase.calculators.calculator as ase_calculator
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 
 from ald_ase.labeler import ANSWER, AseLabeler
+from ald_ase.single_point import calculate
 from ald_core.types import Failure, Frame, Labels, Origin
 
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -136,10 +141,100 @@ def test_every_cut_of_a_real_answer_is_a_failure(tmp_path):
         assert isinstance(AseLabeler().collect(frame, tmp_path), Failure)
 
 
-def test_check_names_a_calculator_that_nobody_knows():
-    [problem] = AseLabeler(calculator="emtt").check(["Cu"])
-    assert "emtt" in problem
+@pytest.mark.parametrize(
+    ("calculator", "options", "words"),
+    [
+        ("emtt", {}, "ASE knows no calculator 'emtt'"),
+        ("no.such.package:Class", {}, "No module named 'no'"),
+        ("ase.calculators.lj:Missing", {}, "has no attribute 'Missing'"),
+        ("tblite", {"metod": "GFN1-xTB"}, "no option 'metod'; did you mean 'method'?"),
+        ("emt", {"directory": 5}, "TypeError: "),
+    ],
+)
+def test_check_finds_calculators_that_cannot_be_made(calculator, options, words):
+    [problem] = AseLabeler(calculator=calculator, options=options).check(["Cu"])
+    assert problem.startswith(f"calculator '{calculator}' cannot be made with its options (")
+    assert words in problem
+    assert "\n" not in problem
+
+
+def test_check_accepts_what_works_and_knows_the_option_of_the_temperature():
     assert AseLabeler(calculator="emt").check(["Cu"]) == []
+    good = AseLabeler(options=XTB, temperature_option="electronic_temperature")
+    assert good.check(["C"]) == []
+    [problem] = AseLabeler(options=XTB, temperature_option="temperature").check(["C"])
+    assert "no option 'temperature'; did you mean 'electronic_temperature'?" in problem
+
+
+def test_a_calculator_that_cannot_be_made_is_not_tried_again(tmp_path, diamond):
+    found = label(AseLabeler(options=XTB | {"metod": "GFN2-xTB"}), frame_of(diamond), tmp_path)
+    assert (found.kind, found.reason[:20]) == ("input", "TypeError: tblite ha")
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """The answer of a calculator that fails with an error, when it is made or when it calculates."""
+
+    def answer(error, when):
+        class Failing(Calculator):
+            implemented_properties = ("energy",)
+
+            def __init__(self):
+                super().__init__()
+                if when == "made":
+                    raise error
+
+            def calculate(self, *args):
+                raise error
+
+        module = ModuleType("failing_calculator")
+        module.Failing = Failing
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return calculate(
+            {
+                "calculator": "failing_calculator:Failing",
+                "options": {},
+                "properties": ["energy"],
+                "numbers": [29],
+                "positions": [[0, 0, 0]],
+                "cell": None,
+                "pbc": False,
+            }
+        )
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ImportError("no module"), "input"),
+        (TypeError("unexpected keyword 'convergence'"), "input"),
+        (FileNotFoundError(2, "No such file", "pw.x"), "input"),
+        (ase_calculator.EnvironmentError("set VASP_PP_PATH"), "input"),
+        (ase_calculator.InputError("bad option"), "input"),
+        (ase_calculator.BadConfiguration("no section"), "input"),
+        (ase_calculator.PropertyNotImplementedError("stress"), "input"),
+        (ase_calculator.CalculationFailed("dftb failed with error code 127"), "input"),
+        (ase_calculator.CalculationFailed("dftb failed with error code 1"), "invalid"),
+        (ase_calculator.SCFError("SCF not converged"), "numerical"),
+        (RuntimeError("atoms too close"), "invalid"),
+    ],
+    ids=repr,
+)
+def test_mistakes_of_the_user_are_told_from_failures_of_a_calculation(failing, error, kind):
+    assert failing(error, "calculates")["kind"] == kind
+    assert failing(error, "made")["kind"] == "input"
+
+
+@pytest.mark.parametrize("when", ["made", "calculates"])
+def test_reasons_are_one_short_line(failing, when):
+    answer = failing(RuntimeError("first\n  second\tthird\n"), when)
+    assert answer["failure"] == "RuntimeError: first second third"
+    assert failing(AssertionError(), when)["failure"] == "AssertionError"
+    long = failing(RuntimeError("word " * 1000), when)["failure"]
+    assert len(long) == 300
+    assert long.endswith("…")
 
 
 def test_the_request_holds_the_exact_positions(tmp_path, diamond):

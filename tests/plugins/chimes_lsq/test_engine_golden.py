@@ -9,9 +9,9 @@ from ase import Atoms
 from ald_chimes_lsq.basis import AtomType, Cutoff, PairType
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
 from ald_chimes_lsq.design import design_matrix, design_targets
-from ald_chimes_lsq.distance_kernels import fill_row
+from ald_chimes_lsq.engine import build_lists, pack_basis
 from ald_chimes_lsq.model import ChimesModel
-from ald_chimes_lsq.packing import pack_basis
+from ald_chimes_lsq.pair_kernels import fill_slots, measure, prepare_edges
 from ald_chimes_lsq.setup import read_setup
 from ald_chimes_lsq.topology import build_basis
 from ald_chimes_lsq.xyzf import read_xyzf
@@ -117,16 +117,16 @@ def test_basis_functions(line):
     transform, kind, *words = line.split()
     fraction, r, *row, slope = map(float, words)
     cutoff = Cutoff(kind, fraction)
-    carbon = build_basis(
-        [AtomType("C", 12.0)], [PairType("C", "C", 1.2, 4.8, 1.5)], (3, 0, 0), transform, cutoff
-    )
+    pair = PairType("C", "C", 1.2, 4.8, 1.5)
+    carbon = build_basis([AtomType("C", 12.0)], [pair], (2, 4, 0), transform, cutoff)
     packed = pack_basis(carbon)
-    x = {"MORSE": np.exp(-r / 1.5), "INVRSE_R": 1 / r, "NONE": r}[transform]
-    values, derivatives = np.zeros(4), np.zeros(4)
-    middle, scale = packed.pair_middle[0], packed.pair_scale[0]
-    fill_row(packed.rules, r, x, 1.5, 1.2, 4.8, middle, scale, 4, values, derivatives)
-    np.testing.assert_allclose(values, row, rtol=3e-14)
-    assert derivatives[2] == pytest.approx(slope, rel=3e-14)
+    types, positions, cell = np.zeros(2, np.int64), np.array([[0, 0, 0], [0, 0, r]]), 20 * np.eye(3)
+    lists = build_lists(packed, types, positions, cell, 0.0)
+    measure(lists, positions, cell)
+    prepare_edges(packed, lists)
+    fill_slots(packed, lists)
+    np.testing.assert_allclose(lists.values[0, :4], row, rtol=3e-14)
+    assert lists.derivatives[0, 2] == pytest.approx(slope, rel=3e-14)
 
 
 def test_small_design_matrix():

@@ -1,0 +1,45 @@
+"""What people see in terminals and pipes of any width."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ald_core.display import Display, summary_table
+from ald_core.events import TasksChanged
+from ald_core.store import CycleRecord, ForceError, MDRecord
+from ald_core.summary import COLUMNS, summarise
+from ald_core.units import KCAL_PER_MOL
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_number_of_the_summary_is_cut(width):
+    stream = io.StringIO()
+    runs = (MDRecord("hot", 9, 9, True, "", 1300 * KCAL_PER_MOL, (300000, 3249, 47)),)
+    error = ForceError(1.1489, 10)
+    records = [CycleRecord(n, "m", "f", 12, 3, (), error, error, runs) for n in (99, 100)]
+    summary = summarise(records, final=False)
+    Console(file=stream, width=width).print(summary_table(summary), soft_wrap=True)
+    lines = stream.getvalue().splitlines()
+    assert "…" not in stream.getvalue()
+    head = max(column.count("\n") for column in COLUMNS) + 1
+    rows = [["99", "12", "(3)"], ["100", "12", "(3)"]]
+    numbers = ["26.49", "(1.1489)", "26.49", "(1.1489)", "1.3e+03", "300000/3249/47", "0"]
+    assert [line.split() for line in lines[head:]] == [row + numbers for row in rows]
+
+
+@pytest.mark.parametrize("width", [12, 40, 80])
+def test_the_live_line_is_one_line_of_whole_words(width):
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    event = TasksChanged(12, "label", 400, 48, 548, 4, 9000.0)
+    with Display(console) as display:
+        display(event)
+        lines = console.render_lines(display._live.renderable)
+    assert len(lines) == 1
+    text = "".join(segment.text for segment in lines[0]).strip()
+    whole = "cycle 12  label  548/1000 done  4 failed  48 running  about 2 h 30 min left"
+    assert whole.startswith(text)
+    assert len(text) <= width
+    assert text.split("  ") == whole.split("  ")[: text.count("  ") + 1]
+    assert (text == whole) == (width == 80)
