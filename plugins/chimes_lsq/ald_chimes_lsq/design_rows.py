@@ -20,7 +20,7 @@ from ald_chimes_lsq.ewald import pack_ewald, unit_pair_forces
 from ald_chimes_lsq.ewald_kernels import PackedEwald
 from ald_chimes_lsq.frame_rows import FrameRows, count_columns
 from ald_chimes_lsq.setup_tables import ChargeConstraint
-from ald_chimes_lsq.structure import checked_cell, checked_positions, type_numbers
+from ald_chimes_lsq.structure import checked_cell, checked_positions, periodic_cell, type_numbers
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,7 @@ def frame_matrix(basis: Basis, rows: FrameRows, *, offsets: bool) -> Floats:
             basis,
             atoms.get_chemical_symbols(),
             atoms.positions,
-            atoms.cell[:],
+            periodic_cell(atoms, basis.max_rmax),
             stress=None if rows.stress == "none" else rows.stress,
             energy=rows.energy,
             offsets=offsets,

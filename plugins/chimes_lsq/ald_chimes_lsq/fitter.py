@@ -23,7 +23,7 @@ from attrs.validators import ge, gt
 
 from ald_chimes_lsq.fit_files import FIT_FILES, PARAMETERS, REPORT
 from ald_chimes_lsq.frame_rows import FrameRows, count_columns
-from ald_chimes_lsq.setup import EnergyFit, StressFit, read_setup
+from ald_chimes_lsq.setup import FitSetup, StressRows, read_setup
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
 from ald_core.options import option
@@ -96,15 +96,20 @@ class ChimesFitter(Fitter):
     def check(self, elements: Sequence[str]) -> list[str]:
         """Whether `fm_setup.in` can be read and knows the elements."""
         try:
-            basis = read_setup(self.setup).basis
+            setup = read_setup(self.setup)
         except InputError as error:
             return [str(error)]
-        missing = [e for e in elements if e not in {t.name for t in basis.types}]
+        problems = []
+        missing = [e for e in elements if e not in {t.name for t in setup.basis.types}]
         if missing:
-            return [
+            problems.append(
                 f"{self.setup} has no atom type {', '.join(missing)}; add it to TYPEIDX and PAIRIDX"
-            ]
-        return []
+            )
+        try:
+            self._fitted(setup)
+        except InputError as error:
+            problems.append(str(error))
+        return problems
 
     def fit(
         self, training: TrainingSet, weights: Weights, workdir: Path, run_jobs: RunJobs
@@ -132,19 +137,36 @@ class ChimesFitter(Fitter):
         text = (folder / LABELS).read_text()
         return [labels_from_json(json.loads(line)) for line in text.splitlines()]
 
+    def _fitted(self, setup: FitSetup) -> tuple[StressRows, bool]:
+        """Which stress rows, and whether energies are fitted.
+
+        Raises InputError for `FIRST n`: the frames of a study have no order that a user could count on.
+        """
+        for name, key, frames in (
+            ("stress", "FITSTRS", setup.fit_stress.frames),
+            ("energy", "FITENER", setup.fit_energy.frames),
+        ):
+            if frames is not None and getattr(self, name) is None:
+                raise InputError(
+                    f"{key} names the first {frames} frames, which a study cannot tell from others; "
+                    f"write {key} for all frames, or set fitter.{name} in the run file",
+                    path=self.setup,
+                )
+        return (
+            setup.fit_stress.rows if self.stress is None else self.stress,
+            setup.fit_energy.wanted if self.energy is None else self.energy,
+        )
+
     def _plan(self, labeled: Sequence[LabeledFrame], weights: Weights) -> FitPlan:
         setup = read_setup(self.setup)
-        energy, stress = setup.fit_energy, setup.fit_stress
-        if self.energy is not None:
-            energy = EnergyFit(self.energy)
-        if self.stress is not None:
-            stress = StressFit(self.stress)
+        stress, energy = self._fitted(setup)
         frames = []
-        for i, item in enumerate(labeled):
+        for item in labeled:
+            _require(item, stress, energy)
             own = weights.frames[item.frame.id]
-            frames.append(FrameRows(item.frame, stress.of(i), energy.of(i), item.labels, own))
-            frames[-1].check()
-        offsets = energy.wanted and energy.frames != 0
+            rows = stress_rows(item.frame, stress)
+            frames.append(FrameRows(item.frame, rows, energy, item.labels, own))
+        offsets = energy
         size = sum(sum(f.counts()) for f in frames) * count_columns(setup.basis, offsets=offsets)
         few = size <= SMALL or len(frames) <= self.frames_per_block
         return FitPlan(
@@ -246,6 +268,30 @@ def split_blocks(frames: Sequence[FrameRows], size: int) -> tuple[tuple[FrameRow
         own = tuple(group)
         blocks += [own[i : i + size] for i in range(0, len(own), size)]
     return tuple(blocks)
+
+
+def stress_rows(frame: Frame, stress: StressRows) -> StressRows:
+    """Rows of one frame: molecules, and all that is not periodic in every direction, have no stress."""
+    return stress if frame.kind == "bulk" and frame.atoms.pbc.all() else "none"
+
+
+def _require(labeled: LabeledFrame, stress: StressRows, energy: bool) -> None:
+    """Refuse a frame without a label that is to be fitted."""
+    frame, labels = labeled.frame, labeled.labels
+    given_by_user = frame.origin.cycle == 0
+    cure = "set relabel = true for its file" if given_by_user else "use a labeler that gives it"
+    start = f"frame {frame.id} has no"
+    if labels.forces is None:
+        raise InputError(f"{start} forces, which are to be fitted; {cure}")
+    if energy and labels.energy is None:
+        raise InputError(
+            f"{start} energy, which is to be fitted; {cure}, or set fitter.energy = false"
+        )
+    if stress_rows(frame, stress) != "none" and labels.stress is None:
+        raise InputError(
+            f"{start} stress, which is to be fitted (all six components are needed; a file's diagonal alone is not "
+            f'used); {cure}, or set fitter.stress = "none"'
+        )
 
 
 def _predict_task(parameters: Path, lines: Sequence[str]) -> Task[Path]:

@@ -11,7 +11,8 @@ from ase import Atoms
 
 from ald_chimes_lsq.calculator import ChimesCalculator
 from ald_chimes_lsq.constants import KCAL_PER_MOL
-from ald_chimes_lsq.fitter import FIT_OUTPUTS, SETUP, ChimesFitter
+from ald_chimes_lsq.fit_files import FIT_FILES
+from ald_chimes_lsq.fitter import SETUP, ChimesFitter
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import collapse, expand
 from ald_chimes_lsq.setup import read_setup
@@ -161,7 +162,7 @@ def test_a_fit_finds_the_model_that_made_the_labels(
     assert model.report["equations"] == len(FRAMES) * (3 * 8 + rows)
     assert model.report["variables"] == len(want)
     assert model.report["force_rmse_kcal_per_mol_per_angstrom"] < 1e-8
-    assert {*FIT_OUTPUTS, SETUP} == {path.name for path in (tmp_path / "GEN_FF").iterdir()}
+    assert {*FIT_FILES, SETUP} == {path.name for path in (tmp_path / "GEN_FF").iterdir()}
 
 
 def test_stress_rows_have_the_right_sign_and_order(tmp_path, run_jobs, setup_file, truth):

@@ -132,13 +132,13 @@ def test_problems_of_a_case(tmp_path):
     [problem] = engine.check_case(attrs.evolve(CASE, input=None), ["C", "O"])
     assert problem == "case hot: the md engine 'chimes' needs an input, a run_md.in"
 
-    text = with_values((DATA / "run_md.in").read_text(), {"CONSRNT": "NPT-MTK HOOVER 10 10"})
+    text = with_values((DATA / "run_md.in").read_text(), {"CONSRNT": "NPT-MKT HOOVER 10 10"})
     (bad := tmp_path / "run_md.in").write_text(text)
     (structure := tmp_path / "start.xyz").write_text("two\n")
     wrong = attrs.evolve(CASE, input=bad, structure=structure)
     first, second = engine.check_case(wrong, ["C", "O"])
     assert first.startswith(f"{bad}, line ")
-    assert "NPT-MTK" in first
+    assert "NPT-MKT" in first
     assert second.startswith(f"{structure}, line 1: the first line must be the number of atoms")
 
     missing = attrs.evolve(CASE, input=tmp_path / "no.in", structure=tmp_path / "no.xyz")
