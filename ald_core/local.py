@@ -81,7 +81,8 @@ class LocalScheduler(Scheduler):
         Whole process groups are asked: a process that forks in the meantime does not escape.
         """
         self._queue = [job for job in self._queue if job.name not in ids]
-        groups = set()
+        # Own jobs lead their groups; just after its start, the environment of a process cannot be read yet.
+        groups = {pid for name, (pid, _) in self._running.items() if name in ids}
         for process, environment in _job_processes():
             if environment[_NAME] in ids:
                 with contextlib.suppress(ProcessLookupError):
