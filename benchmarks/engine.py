@@ -18,11 +18,11 @@ from ald_chimes_lsq.basis import AtomType, PairType
 from ald_chimes_lsq.calculator import ChimesCalculator
 from ald_chimes_lsq.design import design_matrix
 from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate, pack
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_xyzf
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.setup import read_setup
 from ald_chimes_lsq.topology import build_basis
-from ald_chimes_lsq.xyzf import XyzfFrame, read_xyzf
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 Floats = NDArray[np.float64]

@@ -15,8 +15,8 @@ from sklearn.linear_model import LassoLars
 
 from ald_chimes_lsq.constants import HARTREE_FORCE
 from ald_chimes_lsq.design import design_matrix
-from ald_chimes_lsq.setup import read_setup
-from ald_chimes_lsq.xyzf import read_xyzf
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.formats.xyzf import read_xyzf
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "molten_carbon"
 N_FRAMES = 8

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from ald_chimes_lsq.calculator import ChimesCalculator
     from ald_chimes_lsq.design_rows import design_matrix
     from ald_chimes_lsq.fitting import Fit, fit
+    from ald_chimes_lsq.formats.setup import read_setup
     from ald_chimes_lsq.model import ChimesModel
-    from ald_chimes_lsq.setup import read_setup
 
 __all__ = ["ChimesCalculator", "ChimesModel", "Fit", "design_matrix", "fit", "read_setup"]
 
@@ -21,7 +21,7 @@ _MODULES = {
     "Fit": "fitting",
     "design_matrix": "design_rows",
     "fit": "fitting",
-    "read_setup": "setup",
+    "read_setup": "formats.setup",
 }
 
 

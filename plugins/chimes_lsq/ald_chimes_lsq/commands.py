@@ -47,7 +47,7 @@ def lsq(
 ) -> None:
     """Write the design matrix of a fit, and what belongs to it, into the folder of the control file."""
     from ald_chimes_lsq.design_files import write_design  # noqa: PLC0415
-    from ald_chimes_lsq.setup import read_setup  # noqa: PLC0415
+    from ald_chimes_lsq.formats.setup import read_setup  # noqa: PLC0415
 
     with _writing(setup.parent):
         size = write_design(read_setup(setup), setup.parent, matrix=matrix, ranks=ranks)
@@ -102,9 +102,9 @@ def solve(
     mpistyle: Annotated[str, typer.Option(hidden=True)] = "srun",
 ) -> None:
     """Fit parameters to A.txt and b.txt, and print the parameter file; options as chimes_lsq.py has them."""
-    from ald_chimes_lsq.algorithms import Choice, parse_algorithm  # noqa: PLC0415
     from ald_chimes_lsq.fit_files import write_numbers  # noqa: PLC0415
     from ald_chimes_lsq.solve_files import SolveRequest, solve_files  # noqa: PLC0415
+    from ald_chimes_lsq.solvers.algorithms import Choice, parse_algorithm  # noqa: PLC0415
 
     _truth(active, "--active")
     del dlasso_dlars_path, nodes, cores, mpistyle
@@ -150,8 +150,8 @@ def reduce(
     params: Annotated[Path, typer.Argument(help="parameter file")],
 ) -> None:
     """Leave negligible many-body terms out: PARAMS.reduced is written beside PARAMS."""
-    from ald_chimes_lsq.params_write import reduced_text  # noqa: PLC0415
-    from ald_chimes_lsq.tokens import read_text  # noqa: PLC0415
+    from ald_chimes_lsq.formats.params_write import reduced_text  # noqa: PLC0415
+    from ald_chimes_lsq.formats.tokens import read_text  # noqa: PLC0415
 
     text = reduced_text(read_text(params), name=str(params))
     target = params.with_name(f"{params.name}.reduced")
@@ -171,7 +171,7 @@ def calc(
     ] = False,
 ) -> None:
     """Energy, stress and forces of a configuration, in kcal/mol, GPa and kcal/mol/Å."""
-    from ald_chimes_lsq.configuration import as_json, printed, read_configuration  # noqa: PLC0415
+    from ald_chimes_lsq.formats.configuration import as_json, printed, read_configuration  # noqa: PLC0415
     from ald_chimes_lsq.model import ChimesModel  # noqa: PLC0415
 
     del small

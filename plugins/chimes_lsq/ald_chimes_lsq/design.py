@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.columns import PackedColumns, pack_columns
 from ald_chimes_lsq.constants import GPA, HARTREE_FORCE
-from ald_chimes_lsq.design_kernels import fill_rows
 from ald_chimes_lsq.engine import PackedModel, build_lists, pack_basis
+from ald_chimes_lsq.kernels.columns import PackedColumns, pack_columns
+from ald_chimes_lsq.kernels.design import fill_rows
 from ald_chimes_lsq.structure import checked_cell, checked_positions, type_numbers
 from ald_core.errors import InputError
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.design import design_targets
 from ald_chimes_lsq.design_rows import constraint_rows, design_matrix
+from ald_chimes_lsq.formats.params_write import header_text, map_text
+from ald_chimes_lsq.formats.setup import FitSetup
+from ald_chimes_lsq.formats.tokens import Place
+from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, read_trajectories
+from ald_chimes_lsq.formats.xyzf import XyzfFrame
 from ald_chimes_lsq.frame_rows import ENERGY_ROWS, count_columns
-from ald_chimes_lsq.params_write import header_text, map_text
-from ald_chimes_lsq.setup import FitSetup
-from ald_chimes_lsq.tokens import Place
-from ald_chimes_lsq.traj_list import TrajectoryEntry, read_trajectories
-from ald_chimes_lsq.xyzf import XyzfFrame
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]

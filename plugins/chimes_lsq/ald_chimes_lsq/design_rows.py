@@ -17,9 +17,9 @@ from ald_chimes_lsq import design
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.design import StressRows
 from ald_chimes_lsq.ewald import pack_ewald, unit_pair_forces
-from ald_chimes_lsq.ewald_kernels import PackedEwald
+from ald_chimes_lsq.formats.setup_tables import ChargeConstraint
 from ald_chimes_lsq.frame_rows import FrameRows, count_columns
-from ald_chimes_lsq.setup_tables import ChargeConstraint
+from ald_chimes_lsq.kernels.ewald import PackedEwald
 from ald_chimes_lsq.structure import checked_cell, checked_positions, periodic_cell, type_numbers
 from ald_core.errors import InputError
 

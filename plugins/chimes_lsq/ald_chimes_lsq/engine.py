@@ -16,9 +16,9 @@ writes to live in `Lists`, so that a step of a simulation allocates nothing.
 from typing import Protocol
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.kernels import build_lists, evaluate
-from ald_chimes_lsq.lists import Lists
-from ald_chimes_lsq.packing import PackedModel, pack_basis, pack_coefficients
+from ald_chimes_lsq.kernels.evaluation import build_lists, evaluate
+from ald_chimes_lsq.kernels.lists import Lists
+from ald_chimes_lsq.kernels.packing import PackedModel, pack_basis, pack_coefficients
 from ald_chimes_lsq.params import Coefficients
 
 __all__ = ["Lists", "PackedModel", "build_lists", "evaluate", "pack", "pack_basis"]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, PairType
 from ald_chimes_lsq.constants import COULOMB
 from ald_chimes_lsq.engine import build_lists
-from ald_chimes_lsq.ewald_kernels import PackedEwald, ewald_sums
-from ald_chimes_lsq.packing import pack_basis
+from ald_chimes_lsq.kernels.ewald import PackedEwald, ewald_sums
+from ald_chimes_lsq.kernels.packing import pack_basis
 from ald_chimes_lsq.params import Coefficients
 from ald_chimes_lsq.topology import pair_order
 from ald_core.errors import InputError

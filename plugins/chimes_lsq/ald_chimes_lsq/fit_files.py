@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA
+from ald_chimes_lsq.formats.params_write import params_text, reduced_text
+from ald_chimes_lsq.formats.setup import FitSetup
 from ald_chimes_lsq.frame_rows import KINDS, Targets
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.params_write import params_text, reduced_text
-from ald_chimes_lsq.setup import FitSetup
-from ald_chimes_lsq.solution import Solution, comment_block
+from ald_chimes_lsq.solvers.solution import Solution, comment_block
 
 Floats = NDArray[np.float64]
 

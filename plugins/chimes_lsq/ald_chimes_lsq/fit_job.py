@@ -33,6 +33,7 @@ from ald_chimes_lsq.fitter import (
     ROWS,
     SETUP,
 )
+from ald_chimes_lsq.formats.setup import FitSetup, read_setup
 from ald_chimes_lsq.frame_rows import (
     Targets,
     count_rows,
@@ -41,9 +42,8 @@ from ald_chimes_lsq.frame_rows import (
     read_targets,
 )
 from ald_chimes_lsq.model import ChimesModel
-from ald_chimes_lsq.rows import Matrix, RowFile, Rows, add_rows
-from ald_chimes_lsq.setup import FitSetup, read_setup
-from ald_chimes_lsq.solve import Solution, solve_rows, solve_triangle
+from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, add_rows
+from ald_chimes_lsq.solvers.solve import Solution, solve_rows, solve_triangle
 from ald_core.errors import InputError
 from ald_core.store import frame_from_json, labels_to_json
 from ald_core.types import Labels

@@ -22,8 +22,8 @@ import attrs
 from attrs.validators import ge, gt
 
 from ald_chimes_lsq.fit_files import FIT_FILES, PARAMETERS, REPORT
+from ald_chimes_lsq.formats.setup import FitSetup, StressRows, read_setup
 from ald_chimes_lsq.frame_rows import FrameRows, count_columns
-from ald_chimes_lsq.setup import FitSetup, StressRows, read_setup
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
 from ald_core.options import option

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.design_rows import constraint_rows, write_matrix
 from ald_chimes_lsq.fit_files import fit_report, write_fit
+from ald_chimes_lsq.formats.setup import FitSetup, read_setup
 from ald_chimes_lsq.frame_rows import FrameRows, Targets, frame_targets, join_targets
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.rows import Matrix, RowFile, Rows
-from ald_chimes_lsq.setup import FitSetup, read_setup
-from ald_chimes_lsq.solution import Algorithm, Solution
-from ald_chimes_lsq.solve import solve_rows
+from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows
+from ald_chimes_lsq.solvers.solution import Algorithm, Solution
+from ald_chimes_lsq.solvers.solve import solve_rows
 from ald_core.errors import InputError
 from ald_core.types import Frame, Labels, Origin
 

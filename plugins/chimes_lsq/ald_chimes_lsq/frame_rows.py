@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.constants import KCAL_PER_MOL
-from ald_chimes_lsq.setup import StressRows
+from ald_chimes_lsq.formats.setup import StressRows
 from ald_core.errors import InputError
 from ald_core.store import frame_from_json, frame_to_json, labels_from_json, labels_to_json
 from ald_core.types import Frame, FrameWeights, Labels

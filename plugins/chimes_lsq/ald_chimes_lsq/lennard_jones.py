@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis, Cutoff, InnerRule, PairType, Transform
 from ald_chimes_lsq.engine import PackedModel
-from ald_chimes_lsq.packing import pack_basis
+from ald_chimes_lsq.formats.params_header import (
+    Cursor,
+    read_pair_table,
+    read_switches,
+    read_types,
+    switch,
+)
+from ald_chimes_lsq.formats.params_read import read_map
+from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
+from ald_chimes_lsq.kernels.packing import pack_basis
 from ald_chimes_lsq.params import PENALTY_DISTANCE, Coefficients
-from ald_chimes_lsq.params_header import Cursor, read_pair_table, read_switches, read_types, switch
-from ald_chimes_lsq.params_read import read_map
-from ald_chimes_lsq.tokens import Place, parse_integer, parse_number, read_text
 from ald_chimes_lsq.topology import pair_map
 
 Floats = NDArray[np.float64]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate, pack
 from ald_chimes_lsq.ewald import atom_charges, coulomb, type_charges
+from ald_chimes_lsq.formats.params_read import read_params
+from ald_chimes_lsq.formats.params_write import params_text, with_penalty
 from ald_chimes_lsq.params import PENALTY_DISTANCE, PENALTY_SCALING, Coefficients
-from ald_chimes_lsq.params_read import read_params
-from ald_chimes_lsq.params_write import params_text, with_penalty
 from ald_chimes_lsq.structure import checked_positions, periodic_cell, type_numbers
 from ald_core.errors import InputError
 

@@ -13,14 +13,14 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.algorithms import Choice, run_algorithm
-from ald_chimes_lsq.header_file import read_basis_header
-from ald_chimes_lsq.matrix_text import read_matrix, read_numbers
+from ald_chimes_lsq.formats.header_file import read_basis_header
+from ald_chimes_lsq.formats.matrix_text import read_matrix, read_numbers
+from ald_chimes_lsq.formats.params_write import map_text, params_text
+from ald_chimes_lsq.formats.tokens import Place, read_text
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.params_write import map_text, params_text
-from ald_chimes_lsq.rows import RowFile, Rows
-from ald_chimes_lsq.solution import Solution, comment_block
-from ald_chimes_lsq.tokens import Place, read_text
+from ald_chimes_lsq.solvers.algorithms import Choice, run_algorithm
+from ald_chimes_lsq.solvers.rows import RowFile, Rows
+from ald_chimes_lsq.solvers.solution import Solution, comment_block
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]

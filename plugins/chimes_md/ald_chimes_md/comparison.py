@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA, HARTREE_FORCE
-from ald_chimes_lsq.tokens import Place, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
 from ald_chimes_md.control import Comparison, Control
 from ald_chimes_md.coordinates import read_coordinates
 from ald_chimes_md.frame_text import cell_text

@@ -10,7 +10,7 @@ from typing import Literal
 import attrs
 
 from ald_chimes_lsq.basis import InnerRule
-from ald_chimes_lsq.tokens import read_text
+from ald_chimes_lsq.formats.tokens import read_text
 from ald_chimes_md.control_values import Values
 from ald_chimes_md.ensembles import Ensemble, parse_ensemble
 from ald_chimes_md.keywords import read_keywords

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ald_chimes_lsq.tokens import Place, parse_boolean, parse_integer, parse_number
+from ald_chimes_lsq.formats.tokens import Place, parse_boolean, parse_integer, parse_number
 from ald_chimes_md.keywords import Keyword
 from ald_core.errors import InputError
 

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.tokens import Place, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
 from ald_core.errors import InputError
 
 MAX_ATOMS = 10_000_000

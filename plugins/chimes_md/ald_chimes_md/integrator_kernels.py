@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from ald_chimes_lsq import engine
+from ald_chimes_lsq import kernels
 from ald_chimes_md import dynamics
 from ald_chimes_md.dynamics import (
     BEYOND_VOLUME,
@@ -242,10 +242,8 @@ def room_left(buffers: Buffers) -> bool:
 def _source_digest() -> str:
     """Identity of all code that the loop is compiled from."""
     digest = hashlib.sha256()
-    here, there = Path(__file__).parent, Path(engine.__file__).parent
-    tables = [there / f"{name}.py" for name in ("compilation", "constants", "lists", "packing")]
-    sources = [*tables, Path(dynamics.__file__)]
-    sources += [path for folder in (here, there) for path in folder.glob("*kernels.py")]
+    sources = [Path(dynamics.__file__), *Path(__file__).parent.glob("*kernels.py")]
+    sources += Path(kernels.__file__).parent.glob("*.py")
     for source in sorted(sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()

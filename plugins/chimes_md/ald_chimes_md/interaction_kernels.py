@@ -8,7 +8,7 @@ from numba import njit
 
 from ald_chimes_lsq.constants import COULOMB
 from ald_chimes_lsq.engine import Lists, PackedModel, build_lists, evaluate
-from ald_chimes_lsq.ewald_kernels import PackedEwald, ewald_sums
+from ald_chimes_lsq.kernels.ewald import PackedEwald, ewald_sums
 from ald_chimes_md.dynamics import (
     ANALYTICAL,
     MAX_PENALTIES,

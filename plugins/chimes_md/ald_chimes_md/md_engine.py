@@ -17,7 +17,7 @@ from attrs.validators import ge, gt, optional
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
-from ald_chimes_lsq.params_write import with_penalty
+from ald_chimes_lsq.formats.params_write import with_penalty
 from ald_chimes_md.control import read_control
 from ald_chimes_md.coordinates import read_coordinates, replicate
 from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX, RESULT, STATISTICS

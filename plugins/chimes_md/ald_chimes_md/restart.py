@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.tokens import Place, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
 from ald_chimes_md.coordinates import System, read_coordinates
 from ald_chimes_md.dynamics import (
     KINETIC,

@@ -12,10 +12,10 @@ from ald_chimes_lsq import design_matrix, fit
 from ald_chimes_lsq.basis import AtomType, PairType
 from ald_chimes_lsq.constants import COULOMB
 from ald_chimes_lsq.design_rows import constraint_rows
+from ald_chimes_lsq.formats.params_read import read_params
+from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.frame_rows import count_columns
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.params_read import read_params
-from ald_chimes_lsq.setup import read_setup
 from ald_chimes_lsq.topology import Exclusion, build_basis
 from ald_core.errors import InputError
 

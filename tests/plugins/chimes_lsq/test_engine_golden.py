@@ -10,11 +10,11 @@ from ald_chimes_lsq.basis import AtomType, Cutoff, PairType
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
 from ald_chimes_lsq.design import design_matrix, design_targets
 from ald_chimes_lsq.engine import build_lists, pack_basis
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.formats.xyzf import read_xyzf
+from ald_chimes_lsq.kernels.pairs import fill_slots, measure, prepare_edges
 from ald_chimes_lsq.model import ChimesModel
-from ald_chimes_lsq.pair_kernels import fill_slots, measure, prepare_edges
-from ald_chimes_lsq.setup import read_setup
 from ald_chimes_lsq.topology import build_basis
-from ald_chimes_lsq.xyzf import read_xyzf
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data"

@@ -9,8 +9,8 @@ import pytest
 from ald_chimes_lsq.basis import AtomType, PairType
 from ald_chimes_lsq.constants import COULOMB
 from ald_chimes_lsq.ewald import atom_charges, coulomb, pack_ewald, type_charges, unit_pair_forces
+from ald_chimes_lsq.formats.params_read import read_params
 from ald_chimes_lsq.params import Coefficients
-from ald_chimes_lsq.params_read import read_params
 from ald_chimes_lsq.topology import build_basis
 from ald_core.errors import InputError
 

@@ -18,9 +18,9 @@ from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.design import design_matrix
 from ald_chimes_lsq.fit_files import FIT_FILES
 from ald_chimes_lsq.fitter import ChimesFitter
+from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.model import ChimesModel
-from ald_chimes_lsq.setup import read_setup
-from ald_chimes_lsq.solve import solve
+from ald_chimes_lsq.solvers.solve import solve
 from ald_core.errors import InputError
 from ald_core.types import (
     Failure,

@@ -13,9 +13,9 @@ from ald_chimes_lsq.calculator import ChimesCalculator
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.fit_files import FIT_FILES
 from ald_chimes_lsq.fitter import SETUP, ChimesFitter
+from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.params import collapse, expand
-from ald_chimes_lsq.setup import read_setup
 from ald_core.errors import InputError
 from ald_core.frames import FrameFile, read_frames
 from ald_core.types import (

@@ -12,7 +12,7 @@ import pytest
 
 import ald_chimes_lsq
 from ald_chimes_lsq import ChimesModel, design_matrix, fit, read_setup
-from ald_chimes_lsq.solve import solve
+from ald_chimes_lsq.solvers.solve import solve
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ald_chimes_lsq.params_read import read_params
-from ald_chimes_lsq.params_write import reduced_text, with_penalty
-from ald_chimes_lsq.setup import read_setup
-from ald_chimes_lsq.tokens import read_text
-from ald_chimes_lsq.traj_list import read_traj_list
-from ald_chimes_lsq.xyzf import read_xyzf
+from ald_chimes_lsq.formats.params_read import read_params
+from ald_chimes_lsq.formats.params_write import reduced_text, with_penalty
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.formats.tokens import read_text
+from ald_chimes_lsq.formats.traj_list import read_traj_list
+from ald_chimes_lsq.formats.xyzf import read_xyzf
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from ald_chimes_lsq.basis import AtomType, Cutoff, PairType
-from ald_chimes_lsq.params import Coefficients, collapse, expand
-from ald_chimes_lsq.params_read import read_params
-from ald_chimes_lsq.params_write import (
+from ald_chimes_lsq.formats.params_read import read_params
+from ald_chimes_lsq.formats.params_write import (
     header_text,
     map_text,
     params_text,
     reduced_text,
     with_penalty,
 )
-from ald_chimes_lsq.setup import read_setup
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.params import Coefficients, collapse, expand
 from ald_chimes_lsq.topology import EdgeCutoffs, Exclusion, SpecialCutoffs, build_basis
 from ald_core.errors import InputError
 

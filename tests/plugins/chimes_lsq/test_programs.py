@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ald_chimes_lsq.algorithms import Choice, run_algorithm
 from ald_chimes_lsq.commands import app
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
 from ald_chimes_lsq.design_files import frame_rows, frame_targets, selected_frames, write_design
 from ald_chimes_lsq.design_rows import constraint_rows
-from ald_chimes_lsq.matrix_text import read_matrix
-from ald_chimes_lsq.params_read import read_params
-from ald_chimes_lsq.rows import Rows
-from ald_chimes_lsq.setup import read_setup
-from ald_chimes_lsq.solution import comment_block
+from ald_chimes_lsq.formats.matrix_text import read_matrix
+from ald_chimes_lsq.formats.params_read import read_params
+from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.solve_files import SolveRequest, solve_files
+from ald_chimes_lsq.solvers.algorithms import Choice, run_algorithm
+from ald_chimes_lsq.solvers.rows import Rows
+from ald_chimes_lsq.solvers.solution import comment_block
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data"
@@ -334,7 +334,7 @@ def test_solve_says_what_is_wrong(carbon, tmp_path, change, words):
     ],
 )
 def test_mistakes_in_a_matrix_are_named_with_their_line(tmp_path, monkeypatch, old, new, words):
-    monkeypatch.setattr("ald_chimes_lsq.matrix_text._PIECE", 3)
+    monkeypatch.setattr("ald_chimes_lsq.formats.matrix_text._PIECE", 3)
     path = tmp_path / "A.txt"
     text = "1 2\n\n7 8\n3 4"
     path.write_text(text)

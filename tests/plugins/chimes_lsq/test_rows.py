@@ -7,17 +7,17 @@ import sys
 import numpy as np
 import pytest
 
-from ald_chimes_lsq.lars import stop_like_dlars
-from ald_chimes_lsq.ridge_cv import choose_strength
-from ald_chimes_lsq.rows import RowFile, Rows
-from ald_chimes_lsq.solve import solve_rows, solve_triangle
+from ald_chimes_lsq.solvers.lars import stop_like_dlars
+from ald_chimes_lsq.solvers.ridge_cv import choose_strength
+from ald_chimes_lsq.solvers.rows import RowFile, Rows
+from ald_chimes_lsq.solvers.solve import solve_rows, solve_triangle
 from ald_core.errors import InputError
 
 
 @pytest.fixture
 def problem(tmp_path, monkeypatch):
     """Rows in two files and an array, read 64 at a time, and the same in memory."""
-    monkeypatch.setattr("ald_chimes_lsq.rows._CHUNK", 0)
+    monkeypatch.setattr("ald_chimes_lsq.solvers.rows._CHUNK", 0)
     rng = np.random.default_rng(0)
     a = rng.normal(size=(500, 12)) * np.geomspace(1.0, 1e-3, 12)
     b = a @ rng.normal(size=12) + 0.1 * rng.normal(size=500)
@@ -157,9 +157,9 @@ MEASURE = """\
 import resource, sys
 from pathlib import Path
 import numpy as np
-from ald_chimes_lsq import rows as module
-from ald_chimes_lsq.rows import RowFile, Rows
-from ald_chimes_lsq.solve import solve_rows
+from ald_chimes_lsq.solvers import rows as module
+from ald_chimes_lsq.solvers.rows import RowFile, Rows
+from ald_chimes_lsq.solvers.solve import solve_rows
 
 n, p = 24_000, 400
 module._CHUNK = 4_000_000

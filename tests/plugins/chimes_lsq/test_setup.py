@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ald_chimes_lsq.basis import Cutoff, InnerRule
-from ald_chimes_lsq.setup import ChargeConstraint, EnergyFit, StressFit, read_setup
+from ald_chimes_lsq.formats.setup import ChargeConstraint, EnergyFit, StressFit, read_setup
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"

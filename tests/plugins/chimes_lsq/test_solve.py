@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso
 
-from ald_chimes_lsq.lasso import minimise_lasso
+from ald_chimes_lsq.formats.params_write import params_text
+from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.params_write import params_text
-from ald_chimes_lsq.setup import read_setup
-from ald_chimes_lsq.solve import NormalEquations, comment_block, solve, solve_normal
+from ald_chimes_lsq.solvers.lasso import minimise_lasso
+from ald_chimes_lsq.solvers.solve import NormalEquations, comment_block, solve, solve_normal
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"

@@ -9,9 +9,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ald_chimes_lsq.constants import GPA, HARTREE_FORCE, KCAL_PER_MOL
-from ald_chimes_lsq.setup import read_setup
-from ald_chimes_lsq.traj_list import TrajectoryEntry, read_traj_list, read_trajectories
-from ald_chimes_lsq.xyzf import XyzfFrame, read_xyzf, write_xyzf
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, read_traj_list, read_trajectories
+from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_xyzf, write_xyzf
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"

@@ -1,0 +1,1 @@
+"""The files of ChIMES programs: control files, trajectories, parameter files, matrices."""

@@ -1,0 +1,48 @@
+"""The format `traj_list` for `ase.io.read`: all frames that a `traj_list.dat` names.
+
+Each frame knows its file (`info["source"]`) and its temperature (`info["temperature"]`, K), where the list gives one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ase import Atoms
+from ase.utils.plugins import ExternalIOFormat
+
+from ald_chimes_lsq.formats import traj_list
+from ald_chimes_lsq.formats.ase_xyzf import to_atoms
+from ald_chimes_lsq.formats.tokens import Place
+from ald_chimes_lsq.formats.xyzf import read_xyzf
+
+traj_list_format = ExternalIOFormat(
+    desc="List of ChIMES training trajectories",
+    code="+S",
+    module="ald_chimes_lsq.formats.ase_traj_list",
+    glob="*traj_list*.dat",
+)
+
+
+def read_traj_list(path: str, index: int | slice = -1) -> Iterator[Atoms]:
+    """The frames of all trajectories of a list, in order.
+
+    Raises:
+        InputError: the list or a trajectory is malformed, or a trajectory has fewer frames than the list says.
+    """
+    found = []
+    for entry in traj_list.read_traj_list(path):
+        place = Place(Path(path), entry.line)
+        if not entry.path.is_file():
+            raise place.error(f"there is no file {entry.path}; correct the name")
+        frames = read_xyzf(entry.path)
+        if len(frames) < entry.n_frames:
+            raise place.error(
+                f"{entry.n_frames} frames are announced, but {entry.path.name} has {len(frames)}; "
+                "correct the number"
+            )
+        for frame in frames[: entry.n_frames]:
+            atoms = to_atoms(frame)
+            atoms.info["source"] = entry.path.stem
+            if entry.temperature is not None:
+                atoms.info["temperature"] = entry.temperature
+            found.append(atoms)
+    yield from found[index] if isinstance(index, slice) else [found[index]]

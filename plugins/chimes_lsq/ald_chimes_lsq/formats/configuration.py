@@ -1,0 +1,80 @@
+"""The coordinate files and the print-out of the ChIMES calculator program."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from ald_chimes_lsq.constants import GPA, GPA_PRINTED
+from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
+from ald_chimes_lsq.model import Evaluation
+
+Floats = NDArray[np.float64]
+
+_NAMES = ("xx", "yy", "zz", "xy", "xz", "yz")
+_ROWS, _COLUMNS = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]
+
+
+def read_configuration(path: Path) -> Atoms:
+    """Read the number of atoms, the cell (9 numbers, or 3 lengths), and element and position of each atom.
+
+    Words after the positions are not looked at.
+
+    Raises:
+        InputError: the file is truncated or malformed, or the cell has no volume.
+    """
+    lines = read_text(path).rstrip().split("\n")
+    place = Place(path, 1)
+    words = lines[0].split()
+    if len(words) != 1:
+        raise place.error(f"expected the number of atoms, found '{lines[0].strip()[:60]}'")
+    n_atoms = parse_integer(words[0], "the number of atoms", place, minimum=1)
+    if len(lines) != n_atoms + 2:
+        raise place.error(f"{n_atoms} atoms need {n_atoms + 2} lines, this file has {len(lines)}")
+    cell = _read_cell(lines[1].split(), Place(path, 2))
+    symbols: list[str] = []
+    positions: list[list[float]] = []
+    for number, line in enumerate(lines[2:], start=3):
+        symbol, *numbers = line.split()[:4] or [""]
+        at = Place(path, number)
+        if symbol not in atomic_numbers or len(numbers) != 3:
+            raise at.error(f"expected an element and a position, found '{line.strip()[:60]}'")
+        symbols.append(symbol)
+        positions.append([parse_number(word, "a position", at) for word in numbers])
+    return Atoms(symbols, positions, cell=cell, pbc=True)
+
+
+def _read_cell(words: list[str], place: Place) -> Floats:
+    if words[:1] == ["NON_ORTHO"]:
+        words = words[1:]
+    if len(words) not in {3, 9}:
+        raise place.error(f"expected a cell of 9 numbers or 3 lengths, found {len(words)} words")
+    numbers = np.array([parse_number(word, "a number of the cell", place) for word in words])
+    cell = np.diag(numbers) if len(words) == 3 else numbers.reshape(3, 3)
+    lengths = np.linalg.norm(cell, axis=1)
+    if not lengths.all() or abs(np.linalg.det(cell / lengths[:, None])) < 1e-6:
+        raise place.error(f"the cell has no volume: {' '.join(words)}")
+    return cell
+
+
+def printed(said: Evaluation) -> Iterator[str]:
+    """Lines of the calculator's print-out: kcal/mol, GPa, kcal/mol/Å, with five decimals."""
+    yield "Success!"
+    yield f"Energy (kcal/mol): {said.energy:.5f}"
+    yield "Stress tensors (GPa):"
+    for name, value in zip(_NAMES, said.stress[_ROWS, _COLUMNS] * GPA_PRINTED, strict=True):
+        yield f"\ts_{name}: {value:.5f}"
+    yield "Forces (kcal/mol/A):"
+    for force in said.forces.tolist():
+        yield "\t" + "\t".join(f"{value:.5f}" for value in force)
+
+
+def as_json(said: Evaluation) -> str:
+    """The same with all digits: `energy` kcal/mol, `stress` GPa xx yy zz xy xz yz, `forces` kcal/mol/Å."""
+    stress = said.stress[_ROWS, _COLUMNS] * GPA
+    values = {"energy": said.energy, "stress": stress.tolist(), "forces": said.forces.tolist()}
+    return json.dumps(values)

@@ -1,0 +1,268 @@
+"""Cuts `fm_setup.in` into keys, tables and lists; comments are gone, line numbers are kept."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+import attrs
+
+from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, parse_word
+from ald_chimes_lsq.topology import Body, EdgeCutoffs, Exclusion, SpecialCutoffs
+from ald_core.errors import InputError
+
+KEYS = (
+    "TRJFILE",
+    "WRAPTRJ",
+    "SPLITFI",
+    "HIERARC",
+    "NFRAMES",
+    "NLAYERS",
+    "FITCOUL",
+    "FITSTRS",
+    "FITENER",
+    "PAIRTYP",
+    "CHBTYPE",
+    "CHEBYFIX",
+    "USENEIG",
+    "SKPFRMS",
+    "NATMTYP",
+    "FCUTTYP",
+)
+_TABLES = ("TYPEIDX", "PAIRIDX")
+_KNOWN = (*KEYS, *_TABLES, "ENDFILE")
+_WITHOUT_EFFECT = ("FITPOVR", "CNSCOUL", "SLFCNST", "VERBOSE", "USECHNS", "USEOVRP", "NIJBINS")
+_KEY = re.compile("[A-Z][A-Z0-9_]{3,}")
+_PHRASES = ("EXCLUDE", "SPECIAL", "CHARGE")
+
+
+@attrs.frozen
+class Row:
+    """The words of one line."""
+
+    line: int
+    words: tuple[str, ...]
+
+
+@attrs.frozen
+class Table:
+    """Rows that follow a heading."""
+
+    line: int
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen
+class Sections:
+    """The parts of a control file."""
+
+    keys: dict[str, Row]
+    """The line after each known key."""
+    types: Table | None
+    pairs: Table | None
+    constraints: Table | None
+    specials: tuple[SpecialCutoffs, ...]
+    exclusions: tuple[Exclusion, ...]
+    ignored: tuple[str, ...]
+
+
+def read_sections(text: str, path: Path) -> Sections:
+    """Cut the text of a control file into its parts.
+
+    Raises:
+        InputError: for a line that belongs to nothing, for keys that look like a known one, for anything given twice.
+    """
+    rows = _significant_rows(text, path)
+    keys: dict[str, Row] = {}
+    tables: dict[str, Table] = {}
+    specials: list[SpecialCutoffs] = []
+    exclusions: list[Exclusion] = []
+    ignored: list[str] = []
+    position = 0
+    while position < len(rows):
+        row = rows[position]
+        position += 1
+        word = _keyword(row, path)
+        if word in KEYS:
+            _refuse_repeated(keys, word, row, path)
+            keys[word] = _value(rows, position, word, row, path)
+            position += 1
+        elif word in _TABLES or row.words[:2] == ("CHARGE", "CONSTRAINTS:"):
+            name = word or "CHARGE CONSTRAINTS"
+            _refuse_repeated(tables, name, row, path)
+            tables[name] = Table(row.line, _rows_before_keyword(rows, position))
+            position += len(tables[name].rows)
+        elif word is not None:
+            ignored.append(word)
+            position += min(1, len(_rows_before_keyword(rows, position)))
+        elif row.words[0] == "EXCLUDE":
+            exclusions += (found := _read_exclusions(rows, position, row, path))
+            position += len(found)
+        elif row.words[0] == "SPECIAL":
+            special = _read_special(rows, position, row, path)
+            _refuse_second_special(specials, special, path)
+            specials.append(special)
+            position += len(special.clusters)
+        elif not row.words[0].startswith("#"):
+            raise Place(path, row.line).error(
+                f"'{' '.join(row.words)}' belongs to no keyword; comments begin with '!'"
+            )
+    return Sections(
+        keys=keys,
+        types=tables.get("TYPEIDX"),
+        pairs=tables.get("PAIRIDX"),
+        constraints=tables.get("CHARGE CONSTRAINTS"),
+        specials=tuple(specials),
+        exclusions=tuple(exclusions),
+        ignored=tuple(ignored),
+    )
+
+
+def _significant_rows(text: str, path: Path) -> list[Row]:
+    """Lines with words on them, up to the ENDFILE line."""
+    rows: list[Row] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = tuple(line.split("!", 1)[0].split("##", 1)[0].split())
+        if words[:3] == ("#", "ENDFILE", "#"):
+            return rows
+        if words:
+            rows.append(Row(number, words))
+    raise InputError("the last line '# ENDFILE #' is missing; the file is incomplete", path=path)
+
+
+def _keyword(row: Row, path: Path) -> str | None:
+    """The keyword that a line holds, known or not; None for lines that hold none."""
+    words = row.words
+    if not words[0].startswith("#"):
+        return None
+    written_right = words[0] == "#" and words[2:3] == ("#",)
+    word = words[0].strip("#") or (words[1].strip("#") if len(words) > 1 else "")
+    if written_right and (word in _TABLES or word == "TRJFILE"):
+        return word
+    if written_right and len(words) == 3 and word in (*KEYS, *_WITHOUT_EFFECT):
+        return word
+    if word in _KNOWN:
+        raise Place(path, row.line).error(
+            f"the key {word} is written '{' '.join(words)}'; "
+            f"write '# {word} #' on a line of its own and the value on the next line"
+        )
+    near = difflib.get_close_matches(word.upper(), _KNOWN, n=1, cutoff=0.8)
+    if near and word not in _WITHOUT_EFFECT:
+        raise Place(path, row.line).error(f"no such key '{word}'; did you mean '# {near[0]} #'?")
+    if not written_right or len(words) > 3:
+        return None
+    if not _KEY.fullmatch(word):
+        raise Place(path, row.line).error(f"'{' '.join(words)}' is no key; keys are capital words")
+    return word
+
+
+def _refuse_repeated(
+    found: dict[str, Row] | dict[str, Table], key: str, row: Row, path: Path
+) -> None:
+    if key in found:
+        raise Place(path, row.line).error(f"{key} is given twice, first at line {found[key].line}")
+
+
+def _begins_keyword(row: Row) -> bool:
+    return row.words[0].startswith("#") or row.words[0] in _PHRASES
+
+
+def _rows_before_keyword(rows: Sequence[Row], start: int) -> tuple[Row, ...]:
+    end = start
+    while end < len(rows) and not _begins_keyword(rows[end]):
+        end += 1
+    return tuple(rows[start:end])
+
+
+def _value(rows: Sequence[Row], position: int, key: str, row: Row, path: Path) -> Row:
+    if position >= len(rows) or _begins_keyword(rows[position]):
+        raise Place(path, row.line).error(f"the key {key} has no value; it stands on the next line")
+    return rows[position]
+
+
+def _rows_of_list(
+    rows: Sequence[Row], position: int, row: Row, token: str, path: Path
+) -> tuple[Row, ...]:
+    """The n rows after a phrase that ends in n."""
+    what = f"the number after '{' '.join(row.words[:-1])}'"
+    number = parse_integer(token, what, Place(path, row.line), minimum=0)
+    found = _rows_before_keyword(rows, position)[:number]
+    if len(found) < number:
+        raise Place(path, row.line).error(
+            f"{number} lines are announced, but only {len(found)} follow before the next keyword"
+        )
+    return found
+
+
+def _read_exclusions(
+    rows: Sequence[Row], position: int, row: Row, path: Path
+) -> tuple[Exclusion, ...]:
+    place = Place(path, row.line)
+    bodies = ("1B", "2B", "3B", "4B")
+    if len(row.words) != 4 or row.words[1] not in bodies or row.words[2] != "INTERACTION:":
+        raise place.error(
+            f"'{' '.join(row.words)}' is not understood; write for example 'EXCLUDE 3B INTERACTION: 1'"
+        )
+    body = int(row.words[1][0])
+    exclusions = []
+    for listed in _rows_of_list(rows, position, row, row.words[3], path):
+        if len(listed.words) != body:
+            raise Place(path, listed.line).error(
+                f"an excluded {body}-body interaction has {body} names, found {len(listed.words)}"
+            )
+        exclusions.append(Exclusion(listed.words, listed.line))
+    return tuple(exclusions)
+
+
+def _read_special(rows: Sequence[Row], position: int, row: Row, path: Path) -> SpecialCutoffs:
+    lines: tuple[Row, ...] = ()
+    if row.words[3:4] == ("SPECIFIC",) and len(row.words) == 5:
+        lines = _rows_of_list(rows, position, row, row.words[4], path)
+    return parse_special(row, lines, path)
+
+
+def parse_special(row: Row, lines: Sequence[Row], path: Path) -> SpecialCutoffs:
+    """Read special cutoffs: the SPECIAL line and, after SPECIFIC, the lines of the list."""
+    place = Place(path, row.line)
+    if len(row.words) != 5 or row.words[2] not in {"S_MINIM:", "S_MAXIM:"}:
+        raise place.error(
+            f"'{' '.join(row.words)}' is not understood; write for example 'SPECIAL 3B S_MAXIM: ALL 5.0'"
+        )
+    body = cast("Body", int(parse_word(row.words[1], "SPECIAL", ("3B", "4B"), place)[0]))
+    bound = cast("Literal['S_MINIM', 'S_MAXIM']", row.words[2].rstrip(":"))
+    if parse_word(row.words[3], row.words[2], ("ALL", "SPECIFIC"), place) == "ALL":
+        value = parse_cutoff(row.words[4], place)
+        return SpecialCutoffs(body=body, bound=bound, value=value, line=row.line)
+    n_edges = 3 if body == 3 else 6
+    clusters = []
+    for listed in lines:
+        inside = Place(path, listed.line)
+        if len(listed.words) != 1 + 2 * n_edges:
+            raise inside.error(
+                f"a special {body}-body cutoff has a cluster name, {n_edges} pair names and {n_edges} "
+                f"values; found {len(listed.words)} words"
+            )
+        values = tuple(parse_cutoff(word, inside) for word in listed.words[1 + n_edges :])
+        clusters.append(
+            EdgeCutoffs(listed.words[0], listed.words[1 : 1 + n_edges], values, listed.line)
+        )
+    return SpecialCutoffs(body=body, bound=bound, clusters=tuple(clusters), line=row.line)
+
+
+def parse_cutoff(token: str, place: Place) -> float:
+    """Read a cutoff distance, Å."""
+    value = parse_number(token, "a special cutoff", place)
+    if value < 0.0:
+        raise place.error(f"a special cutoff must not be negative, found {token}")
+    return value
+
+
+def _refuse_second_special(
+    specials: Sequence[SpecialCutoffs], new: SpecialCutoffs, path: Path
+) -> None:
+    for old in specials:
+        if (old.body, old.bound) == (new.body, new.bound):
+            raise Place(path, new.line).error(
+                f"SPECIAL {new.body}B {new.bound} is given twice, first on line {old.line}"
+            )

@@ -1,0 +1,215 @@
+"""Rows of a least-squares problem, read a chunk at a time, so that the matrix may be larger than the memory.
+
+Everything is summed in the order of the rows, in chunks that depend on nothing but the sizes of the parts: equal parts
+give equal bits, wherever each part was made.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from ald_chimes_lsq.solvers.normal import NormalEquations
+from ald_core.errors import InputError
+
+Floats = NDArray[np.float64]
+
+_CHUNK = 32_000_000
+"""Bytes of a chunk."""
+_PANEL = 32
+"""Columns that the QR factorisation treats at a time."""
+
+
+class Matrix(Protocol):
+    """Part of a design matrix: an array, or a file of numbers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __getitem__(self, rows: slice, /) -> Floats:
+        """Some rows."""
+
+
+@attrs.frozen
+class RowFile:
+    """A matrix in a file; only the rows that are asked for are mapped into memory, and only while they are used."""
+
+    path: Path
+    shape: tuple[int, int]
+    offset: int = 0
+    """Bytes before the first number."""
+
+    @classmethod
+    def open(cls, path: Path) -> "RowFile":
+        """A file in NumPy's format, `.npy`.
+
+        Raises:
+            InputError: the file is missing, or is not a matrix of doubles in the order of rows.
+        """
+        try:
+            mapped = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"cannot be read as rows of a matrix ({error})", path=path) from None
+        if not isinstance(mapped, np.memmap) or mapped.ndim != 2 or mapped.dtype != np.float64:
+            raise InputError("is not a matrix of doubles", path=path)
+        if not mapped.flags.c_contiguous:
+            raise InputError("is not stored in the order of rows", path=path)
+        return cls(path, (mapped.shape[0], mapped.shape[1]), mapped.offset)
+
+    def __getitem__(self, rows: slice) -> Floats:
+        start, stop, _ = rows.indices(self.shape[0])
+        if stop <= start or self.shape[1] == 0:
+            return np.zeros((max(stop - start, 0), self.shape[1]))
+        offset = self.offset + 8 * start * self.shape[1]
+        return np.memmap(
+            self.path, np.float64, "r", offset=offset, shape=(stop - start, self.shape[1])
+        )
+
+
+@attrs.frozen(eq=False)
+class _Section:
+    """Some consecutive rows of a matrix."""
+
+    whole: Matrix
+    first: int
+    last: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.last - self.first, self.whole.shape[1]
+
+    def __getitem__(self, rows: slice) -> Floats:
+        start, stop, _ = rows.indices(self.shape[0])
+        return self.whole[self.first + start : self.first + stop]
+
+
+@attrs.frozen(eq=False)
+class Rows:
+    """A design matrix in parts, with right-hand sides and weights."""
+
+    parts: Sequence[Matrix]
+    right: Floats
+    """(n,)"""
+    weights: Floats | None = None
+    """(n,) factors of A and b, so that squared errors are weighted by their squares"""
+
+    @property
+    def n_columns(self) -> int:
+        """Number of unknowns."""
+        return self.parts[0].shape[1]
+
+    def chunks(self) -> Iterator[tuple[Floats, slice]]:
+        """Rows of A without weights, and which rows they are."""
+        height = max(_CHUNK // (8 * max(self.n_columns, 1)), 64)
+        position = 0
+        for part in self.parts:
+            n = part.shape[0]
+            for start in range(0, n, height):
+                stop = min(start + height, n)
+                yield part[start:stop], slice(position + start, position + stop)
+            position += n
+
+    def section(self, own: slice) -> "Rows":
+        """Only some consecutive rows."""
+        start, stop, _ = own.indices(len(self.right))
+        parts: list[Matrix] = []
+        position = 0
+        for part in self.parts:
+            n = part.shape[0]
+            first, last = max(start - position, 0), min(stop - position, n)
+            if first < last:
+                parts.append(_Section(part, first, last))
+            position += n
+        weights = None if self.weights is None else self.weights[start:stop]
+        return Rows(parts, self.right[start:stop], weights)
+
+    def _weighted(self) -> Iterator[tuple[Floats, Floats]]:
+        for matrix, own in self.chunks():
+            if self.weights is None:
+                yield np.ascontiguousarray(matrix), self.right[own]
+            else:
+                factors = self.weights[own]
+                yield matrix * factors[:, None], self.right[own] * factors
+
+    def normal_equations(self) -> NormalEquations:
+        """Sums over the weighted rows.
+
+        Raises:
+            InputError: some number is not finite.
+        """
+        p = self.n_columns
+        upper, moment, square = np.zeros((p, p), order="F"), np.zeros(p), 0.0
+        for a, b in self._weighted():
+            upper = scipy.linalg.blas.dsyrk(1.0, a.T, beta=1.0, c=upper, overwrite_c=1)
+            moment += b @ a
+            square += float(b @ b)
+        if not (np.isfinite(np.diag(upper)).all() and np.isfinite(square)):
+            raise _not_finite()
+        # In place: the matrix can be the largest thing in memory.
+        for i in range(1, p):
+            upper[i, :i] = upper[:i, i]
+        return NormalEquations(upper, moment, square, len(self.right))
+
+    def triangle(self, *, centred: bool = False) -> Floats:
+        """R of the QR factorisation of the weighted (A, b), (p + 1, p + 1), found chunk after chunk.
+
+        Args:
+            centred: of columns from which their means are subtracted.
+
+        Raises:
+            InputError: some number is not finite.
+        """
+        extra = 1 if centred else 0
+        width = self.n_columns + 1 + extra
+        triangle = np.zeros((width, width), order="F")
+        for a, b in self._weighted():
+            rows = np.ones((len(b), width), order="F")
+            rows[:, extra:-1] = a
+            rows[:, -1] = b
+            if not np.isfinite(rows).all():
+                raise _not_finite()
+            triangle = add_rows(triangle, rows)
+        # What is left of the others when the column of ones is eliminated is centred.
+        return np.asarray(triangle[extra:, extra:])
+
+    def gradient(self, x: Floats) -> Floats:
+        """Aᵀ(b − Ax) of the weighted rows, (p,)."""
+        slope = np.zeros(self.n_columns)
+        for matrix, own in self.chunks():
+            rest = self.right[own] - matrix @ x
+            if self.weights is not None:
+                rest *= self.weights[own] ** 2
+            slope += rest @ matrix
+        return slope
+
+    def product(self, x: Floats) -> Floats:
+        """Ax without weights, (n,)."""
+        said = np.empty(len(self.right))
+        for matrix, own in self.chunks():
+            said[own] = matrix @ x
+        return said
+
+
+def add_rows(triangle: Floats, rows: Floats) -> Floats:
+    """R of the QR factorisation of R and more rows below it.
+
+    Args:
+        triangle: (p, p) upper triangular, in column order; overwritten.
+        rows: (m, p), in column order; overwritten.
+    """
+    nb = min(_PANEL, triangle.shape[1])
+    result, _, _, info = scipy.linalg.lapack.dtpqrt(
+        0, nb, triangle, rows, overwrite_a=1, overwrite_b=1
+    )
+    if info != 0:
+        raise ValueError(f"dtpqrt: argument {-info}")
+    return np.asarray(result, dtype=np.float64)
+
+
+def _not_finite() -> InputError:
+    return InputError("the design matrix or the right-hand side holds a number that is not finite")
