@@ -7,12 +7,14 @@ PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SOURCES := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test clean
+SLURM := slurmctld slurmd slurm-client munge
+
+.PHONY: demo test slurm clean
 
 demo: $(VENV)/installed
 	$(BIN)/ald run examples/molten_carbon
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev slurm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,6 +34,13 @@ $(VENV)/installed: $(BIN)/python $(SOURCES)
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+# The tests of the scheduler start a private Slurm; Debian's has all that it needs.
+slurm:
+	@for program in munged slurmctld slurmd sbatch srun; do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing=$$program; done; \
+	[ -z "$$missing" ] || { $(ROOT) apt-get update && \
+	  $(ROOT) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --no-install-recommends $(SLURM); }
 
 clean:
 	rm -rf $(VENV)

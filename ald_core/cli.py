@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ald_core import control
+from ald_core import repair as journal_repair
 from ald_core.cite import citations
 from ald_core.cycle import run_study
 from ald_core.display import Display, summary_table
@@ -21,8 +23,9 @@ from ald_core.errors import AldError
 from ald_core.inspection import Plan, StudyStatus, plan, read_status
 from ald_core.options import OptionInfo, describe
 from ald_core.registry import Registry, role_named
+from ald_core.resuming import Consent
 from ald_core.roles import ROLES, Capability
-from ald_core.runfile import NAME, read_run_file
+from ald_core.runfile import NAME, read_run_file, study_folder
 from ald_core.study import open_study
 from ald_core.summary import summarise
 
@@ -67,12 +70,27 @@ def run(
     study: StudyPath = Path(),
     cycles: Annotated[int | None, typer.Option(help="instead of study.cycles", min=0)] = None,
     fit_only: Annotated[bool, typer.Option(help="fit the starting set, then stop")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="run the next cycles with the changed options")
+    ] = False,
+    moved: Annotated[bool, typer.Option("--moved", help="the study folder was moved here")] = False,
+    copied: Annotated[
+        bool,
+        typer.Option("--copied", help="the study folder is a copy: give it a run id of its own"),
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="the `ald run` that has the study elsewhere is dead")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it where it stopped."""
+    consent = Consent(accept_changes, moved, copied, take_over)
     registry = Registry()
     runfile = read_run_file(run_file_of(study), registry, cycles=0 if fit_only else cycles)
     n = runfile.study.cycles if cycles is None else cycles
-    with Display(console) as display, open_study(runfile, registry, display) as opened:
+    with (
+        Display(console) as display,
+        open_study(runfile, registry, display, consent=consent) as opened,
+    ):
         records = run_study(opened, n, fit_only=fit_only)
     summary = summarise(records, final=True)
     console.print(summary_table(summary), soft_wrap=True)
@@ -94,9 +112,67 @@ def check(
 
 
 @app.command()
-def status(study: StudyPath = Path()) -> None:
+def status(
+    study: StudyPath = Path(),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="for programs: what status.json in the study holds")
+    ] = False,
+) -> None:
     """Show cycles, steps, jobs and labels; also from another terminal while it runs."""
-    _show_status(read_status(run_file_of(study)))
+    found = read_status(run_file_of(study))
+    if as_json:
+        console.out(found.status.to_json(), end="")
+    else:
+        _show_status(found)
+
+
+@app.command()
+def stop(
+    study: StudyPath = Path(),
+    jobs: Annotated[bool, typer.Option("--jobs", help="cancel its jobs too")] = False,
+    after_cycle: Annotated[
+        bool, typer.Option("--after-cycle", help="let it finish the cycle under way")
+    ] = False,
+    wait: Annotated[float, typer.Option(help="seconds to wait for it", min=0)] = 60.0,
+) -> None:
+    """Ask the `ald run` of a study to stop safely, wherever it works; jobs go on, and so does the next `ald run`."""
+    path = run_file_of(study)
+    said = control.stop(path, Registry(), jobs=jobs, after_cycle=after_cycle, wait=wait)
+    console.print(said, soft_wrap=True)
+
+
+@app.command()
+def release(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STUDY|FRAME", help="study, if not this folder, and frames"),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="all of the cycle under way")] = False,
+) -> None:
+    """Let quarantined labels begin anew in the next `ald run`; without names of frames, list them."""
+    labels = list(words or [])
+    path = run_file_of(Path(labels.pop(0)) if labels and Path(labels[0]).exists() else Path())
+    if not labels and not every:
+        for found in control.read_quarantined(path):
+            lost = " (its cycle was finished without it)" * found.for_good
+            console.print(f"{found.name}{lost}: {found.reason}", soft_wrap=True)
+        return
+    for name in control.release(path, labels, every=every):
+        console.print(f"{name} is released; the next `ald run` begins it anew", soft_wrap=True)
+
+
+@app.command()
+def repair(
+    study: StudyPath = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
+) -> None:
+    """Say what of a journal is damaged and save all that can be read; damaged files are kept, and no longer read."""
+    mend = journal_repair.inspect if dry_run else journal_repair.repair
+    found = mend(study_folder(run_file_of(study)))
+    for line in (*found.damage, *found.remarks):
+        console.print(line, soft_wrap=True)
+    done = "can be saved" if dry_run else "were saved; `ald run` goes on with them"
+    console.print(f"{found.recovered} records {done}" if found.damage else "the journal is whole")
 
 
 @app.command()

@@ -13,13 +13,15 @@ from ald_core.types import Model, TrainingSet, Trajectory
 def run_study(study: Study, cycles: int, *, fit_only: bool = False) -> list[CycleRecord]:
     """Run or resume a study; returns the records of its cycles, the last one that of the final fit."""
     cycles = max(study.records(), default=0) if fit_only else study.plan(cycles)
-    training = steps.start(study)
-    for cycle in range(1, cycles + 1):
-        training = run_cycle(study, cycle, training)
-    with_md = study.runfile.study.final_md and study.crew.md is not None and not fit_only
-    final = study.final(cycles + 1, with_md=with_md)
-    if final is None:
-        final = finish(study, cycles + 1, training, with_md=with_md)
+    with study.reported(cycles):
+        training = steps.start(study)
+        for cycle in range(1, cycles + 1):
+            training = run_cycle(study, cycle, training)
+            study.stop_file.check_after_cycle(cycle)
+        with_md = study.runfile.study.final_md and study.crew.md is not None and not fit_only
+        final = study.final(cycles + 1, with_md=with_md)
+        if final is None:
+            final = finish(study, cycles + 1, training, with_md=with_md)
     return [record for n, record in study.records().items() if n <= cycles] + [final]
 
 

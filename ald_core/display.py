@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ald_core.events import Event, Note, StepFinished, StepStarted, TasksChanged
-from ald_core.summary import COLUMNS, Summary
+from ald_core.summary import COLUMNS, Summary, duration
 
 
 class Display:
@@ -61,7 +61,7 @@ class Display:
                 f"{event.done}/{total} done",
                 f"{event.failed} failed" if event.failed else "",
                 f"{event.running} running",
-                "" if left is None else f"about {_duration(left)} left",
+                "" if left is None else f"about {duration(left)} left",
             )
         elif event.failed > self._failed:
             self._failed = event.failed
@@ -94,15 +94,3 @@ def summary_table(summary: Summary) -> Table:
 
 def _count(tasks: int) -> str:
     return "1 task" if tasks == 1 else f"{tasks} tasks"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{rest} s"
-    )

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -35,6 +35,17 @@ def publish_file(path: Path, data: bytes) -> None:
         _write_new(new, data)
         new.rename(path)
         _sync_folder(path.parent)
+
+
+def show_file(path: Path, data: bytes) -> None:
+    """Replace `path` whole with what may be lost, and is not worth stopping for: no sync, and errors are ignored."""
+    new = path.with_name(f".{path.name}.{os.getpid()}{_NEW}")
+    try:
+        new.write_bytes(data)
+        new.rename(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
 
 
 def stage(target: Path) -> Path:

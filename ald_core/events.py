@@ -5,6 +5,18 @@ from typing import Literal
 
 import attrs
 
+from ald_core.store import CycleRecord
+
+
+@attrs.frozen
+class RunStarted:
+    """A run begins, or goes on."""
+
+    cycles: int
+    """Planned"""
+    records: tuple[CycleRecord, ...]
+    """Of the cycles that are finished"""
+
 
 @attrs.frozen
 class StepStarted:
@@ -38,6 +50,14 @@ class StepFinished:
 
 
 @attrs.frozen
+class CycleFinished:
+    """A cycle, or the final fit, is complete and on disk."""
+
+    record: CycleRecord
+    final: bool
+
+
+@attrs.frozen
 class Note:
     """Something that a person should read."""
 
@@ -45,8 +65,30 @@ class Note:
     level: Literal["info", "warning"] = "info"
 
 
-Event = StepStarted | TasksChanged | StepFinished | Note
+Outcome = Literal["finished", "stopped", "failed"]
+"""Of a run. `stopped`: by the user, or because somebody has to look first; the next `ald run` goes on."""
+
+
+@attrs.frozen
+class RunEnded:
+    """The run is over; `reason` is the one sentence why it is not finished."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+Event = RunStarted | StepStarted | TasksChanged | StepFinished | CycleFinished | Note | RunEnded
 Listener = Callable[[Event], None]
+
+
+def told_to(*listeners: Listener) -> Listener:
+    """A listener that passes everything on to several."""
+
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell
 
 
 def ignore(event: Event) -> None:

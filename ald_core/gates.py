@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ald_core.runfile import QualityOptions
+from ald_core.sections import QualityOptions
 from ald_core.types import Failure, Frame, Labels
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from ald_core.roles import Fitter, Labeler, MDEngine, Scheduler, Selector, Weighting
+from ald_core.roles import Fitter, Labeler, MDEngine, Notifier, Scheduler, Selector, Weighting
 
 if TYPE_CHECKING:
     import typer
@@ -45,6 +45,11 @@ def ald_weightings() -> list[type[Weighting]]:  # type: ignore[empty-body]
 @hookspec
 def ald_fitters() -> list[type[Fitter]]:  # type: ignore[empty-body]
     """Offer fitters, which turn labelled frames into a model."""
+
+
+@hookspec
+def ald_notifiers() -> list[type[Notifier]]:  # type: ignore[empty-body]
+    """Offer notifiers, which tell people who do not watch how a run goes."""
 
 
 @hookspec

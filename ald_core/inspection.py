@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 import cattrs
 
 from ald_core import script
-from ald_core.errors import InputError
+from ald_core.errors import InputError, InputErrors
 from ald_core.frames import read_frames
 from ald_core.holdout import held_out
 from ald_core.jobfolder import one_line
-from ald_core.journal import Record, read_journal
-from ald_core.ledger import Ledger
-from ald_core.lock import read_holder
+from ald_core.journal import Record, newest_generation, read_journal
+from ald_core.ledger import Ledger, TaskState
+from ald_core.lock import Holder, who_works
 from ald_core.registry import Registry
+from ald_core.resuming import changes, place_problem, run_id
 from ald_core.runfile import RunFile, read_run_file, study_folder
-from ald_core.study import changed_options, cycle_records, final_record, planned_cycles
-from ald_core.summary import Summary, summarise
+from ald_core.status_file import State, Status, Tasks, read_status_file, result
+from ald_core.study import cycle_records, final_record, planned_cycles
+from ald_core.summary import Summary, duration, summarise
+
+_FEW = ("STUDY", "PLAN", "CYCLE_DONE", "REJECTED", "REFUSED", "LOST")
+"""Kinds of records that are read when `ald run` tells the rest."""
 
 
 @attrs.frozen
@@ -37,6 +43,8 @@ class StudyStatus:
 
     summary: Summary
     lines: tuple[str, ...]
+    status: Status
+    """The same for programs"""
 
 
 def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
@@ -49,6 +57,9 @@ def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
             f"labelers.bulk: is required, because {bare} starting frames have no labels", path=path
         )
     chosen = held_out([f for f, _ in given], runfile.training.held_out, runfile.study.seed)
+    problems = runfile.crew.scheduler.check_resources(runfile.all_resources())
+    if problems:
+        raise InputErrors([f"{path}: {problem}" for problem in problems], path=path)
     crew = runfile.crew.members()
     lines = [
         f"study {runfile.folder}: {', '.join(runfile.study.elements)}",
@@ -58,10 +69,18 @@ def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
     ]
     lines.append(_what_happens(runfile, fit_only=fit_only))
     warnings = [f"{b.source} is BROKEN: {b.reason}" for b in registry.broken]
-    changed = changed_options(read_journal(runfile.folder), runfile)
+    for i, notifier in enumerate(runfile.notifiers):
+        lines.append(f"notify[{i}]: notifier '{notifier.name}' on {', '.join(notifier.events)}")
+        warnings += [f"notify[{i}]: {text}" for text in notifier.warnings()]
+    entries = read_journal(runfile.folder)
+    misplaced = place_problem(entries, runfile.folder)
+    if misplaced:
+        warnings.append(f"this study {misplaced}")
+    changed = changes(entries, runfile)
     if changed:
+        what = "; ".join(map(str, changed))
         warnings.append(
-            f"{', '.join(changed)} changed since this study began; `ald run` will refuse"
+            f"changed since work was done with it, so that `ald run` will refuse: {what}"
         )
     return Plan(tuple(lines), tuple(warnings))
 
@@ -76,12 +95,18 @@ def read_status(path: Path) -> StudyStatus:
     """The state of a study from its journal and job folders; InputError if it has never been run or is damaged."""
     folder = study_folder(path)
     try:
+        holder = who_works(folder / ".ald" / "lock")
+        told = read_status_file(folder)
+        if told is not None and told.generation != newest_generation(folder):
+            told = None
+        if told and holder and told.step and (told.state, told.pid) == ("running", holder.pid):
+            return _as_told(folder, told, holder)
         entries = read_journal(folder)
         if not entries:
             raise InputError(
                 "this study has not been run yet; start it with `ald run`", path=folder
             )
-        return _status(folder, entries)
+        return _as_found(folder, entries, told, holder)
     except (OSError, KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         reason = one_line(f"{type(error).__name__}: {error}")
         raise InputError(
@@ -89,55 +114,144 @@ def read_status(path: Path) -> StudyStatus:
         ) from error
 
 
-def _status(folder: Path, entries: Sequence[Record]) -> StudyStatus:
+def _as_told(folder: Path, told: Status, holder: Holder) -> StudyStatus:
+    """What the `ald run` at work says itself, which takes as long for 10,000 jobs as for one."""
+    entries = read_journal(folder, _FEW)
+    records = list(cycle_records(entries).values())
+    lines = [_where(told.cycle, told.step, entries), _progress(told), *_why(entries, told, holder)]
+    lines.append(f"last change: {told.at}")
+    return StudyStatus(summarise(records, final=False), tuple(lines), told)
+
+
+def _as_found(
+    folder: Path, entries: Sequence[Record], told: Status | None, holder: Holder | None
+) -> StudyStatus:
+    """What journal and job folders say; `told`: the last words of the last `ald run`."""
     records = list(cycle_records(entries).values())
     final = final_record(entries)
     if final is not None:
         records = [r for r in records if r.cycle < final.cycle] + [final]
     ledger = Ledger(entries)
-    lines = ["finished"] if final is not None else _under_way(entries, ledger)
-    lines += _open_jobs(folder, entries, ledger)
-    failures = [e for e in entries if e["type"] in ("REJECTED", "REFUSED", "LOST")]
-    if failures:
-        last = failures[-1]
-        lines.append(f"last rejection: {last.get('name', last['job'])}: {last['reason']}")
-    holder = read_holder(folder / ".ald" / "lock")
-    if holder or final is None:
-        lines.append(holder or "no `ald run` is at work; start it again to go on")
+    now = _begun(entries, ledger)
+    jobs, tasks = _open_jobs(folder, entries, now, ledger)
+    ended = told if told and not holder and told.state in ("stopped", "failed") else None
+    state: State = "finished" if final else "running" if holder else "interrupted"
+    status = Status(
+        ended.state if ended and not final else state,
+        str(folder.absolute()),
+        run_id(entries) or "",
+        newest_generation(folder),
+        holder.host if holder else "",
+        holder.pid if holder else 0,
+        reason=ended.reason if ended else "",
+        at=str(entries[-1].get("at", "")),
+        cycles=planned_cycles(entries),
+        cycle=final.cycle if final else now.cycle,
+        step="" if final else now.step,
+        tasks=tasks,
+        warnings=told.warnings if told else (),
+        results=tuple(result(r, final=r is final) for r in records),
+    )
+    lines = ["finished"] if final is not None else [_where(now.cycle, now.step, entries)]
+    lines += _labels(now) if final is None else []
+    lines += jobs or ["no jobs under way"]
+    lines += _why(entries, status, holder)
     lines.append(f"last record: {entries[-1]['type']} at {entries[-1].get('at', '?')}")
-    return StudyStatus(summarise(records, final=final is not None), tuple(lines))
+    return StudyStatus(summarise(records, final=final is not None), tuple(lines), status)
 
 
-def _under_way(entries: Sequence[Record], ledger: Ledger) -> list[str]:
-    """Cycle, step and labels since the last cycle, or the starting set, was finished."""
+@attrs.frozen
+class _Begun:
+    """What has been begun since the last cycle, or the starting set, was finished."""
+
+    cycle: int
+    step: str
+    """Role of the last job, or nothing"""
+    states: Mapping[str, TaskState]
+    """Of the tasks of that role"""
+    labels: Mapping[str, TaskState]
+
+
+def _begun(entries: Sequence[Record], ledger: Ledger) -> _Begun:
     begin = 0
     for i, entry in enumerate(entries):
         starting_set = entry["type"] == "TRAINING" and entry["cycle"] == 0
         if starting_set or entry["type"] in ("CYCLE_DONE", "FINAL"):
             begin = i + 1
     jobs = [e for e in entries[begin:] if e["type"] == "INTENT"]
+    step = jobs[-1]["role"] if jobs else ""
+
+    def states(role: str) -> dict[str, TaskState]:
+        identities = (a["identity"] for e in jobs if e["role"] == role for a in e["attempts"])
+        return {identity: ledger.tasks.get(identity) or TaskState() for identity in identities}
+
     cycle = max(cycle_records(entries), default=0) + 1
-    where = f"cycle {cycle}" if cycle <= planned_cycles(entries) else f"cycle {cycle}, final fit"
-    lines = [f"{where}: {jobs[-1]['role']}" if jobs else f"{where}: begins"]
-    labels = {a["identity"] for e in jobs if e["role"] == "label" for a in e["attempts"]}
-    if labels:
-        states = [ledger.task(identity) for identity in labels]
-        accepted = sum(state.accepted is not None for state in states)
-        quarantined = sum(state.quarantined is not None for state in states)
-        lines.append(f"labels in this cycle: {accepted} accepted, {quarantined} quarantined")
-    return lines
+    labels = states("label")
+    return _Begun(cycle, step, labels if step == "label" else states(step), labels)
 
 
-def _open_jobs(folder: Path, entries: Sequence[Record], ledger: Ledger) -> list[str]:
-    """How many jobs of each role wait, run, or have ended and are to be collected."""
+def _where(cycle: int, step: str, entries: Sequence[Record]) -> str:
+    last = cycle > planned_cycles(entries)
+    return f"cycle {cycle}{', final fit' * last}: {step or 'begins'}"
+
+
+def _labels(now: _Begun) -> list[str]:
+    if not now.labels:
+        return []
+    accepted, quarantined = _counts(now.labels.values())
+    return [f"labels in this cycle: {accepted} accepted, {quarantined} quarantined"]
+
+
+def _counts(states: Iterable[TaskState]) -> tuple[int, int]:
+    """How many are accepted, and how many given up."""
+    found = list(states)
+    accepted = sum(s.accepted is not None for s in found)
+    return accepted, sum(s.accepted is None and s.quarantined is not None for s in found)
+
+
+def _open_jobs(
+    folder: Path, entries: Sequence[Record], now: _Begun, ledger: Ledger
+) -> tuple[list[str], Tasks]:
+    """How many jobs of each role wait, run, or have ended and are to be collected; tasks of the step likewise."""
     roles = {e["job"]: e["role"] for e in entries if e["type"] == "INTENT"}
     found: dict[str, Counter[str]] = {}
+    running = 0
     for job in ledger.open_jobs():
-        place = folder / job.folder
-        ended = (place / script.JOB_EXIT).exists()
-        state = "ended" if ended else "waiting" if script.read_claim(place) is None else "running"
+        place = f"{folder}/{job.folder}"  # there may be 10,000, and joining paths takes long
+        ended = os.path.exists(f"{place}/{script.JOB_EXIT}")  # noqa: PTH110
+        begun = ended or os.path.exists(f"{place}/{script.CLAIM}")  # noqa: PTH110
+        state = "ended" if ended else "running" if begun else "waiting"
         found.setdefault(roles[job.name], Counter())[state] += 1
+        running += sum(a.identity in now.states for a in job.expected) * (state == "running")
+    done, failed = _counts(now.states.values())
+    tasks = Tasks(len(now.states) - running - done - failed, running, done, failed)
     return [
         f"{role} jobs: {n['waiting']} waiting, {n['running']} running, {n['ended']} to be collected"
         for role, n in found.items()
-    ] or ["no jobs under way"]
+    ], tasks
+
+
+def _progress(status: Status) -> str:
+    n = status.tasks
+    text = (
+        f"{status.step}: {n.waiting} waiting, {n.running} running, {n.done} done, {n.failed} failed"
+    )
+    left = status.seconds_left
+    return text if left is None else f"{text}, about {duration(left)} left"
+
+
+def _why(entries: Sequence[Record], status: Status, holder: Holder | None) -> list[str]:
+    """What failed, and who is at work or why nobody is."""
+    lines = []
+    failures = [e for e in entries if e["type"] in ("REJECTED", "REFUSED", "LOST")]
+    if failures:
+        last = failures[-1]
+        lines.append(f"last rejection: {last.get('name', last['job'])}: {last['reason']}")
+    if status.reason:
+        lines.append(f"{status.state}: {status.reason}")
+    if holder is not None:
+        unseen = ", unless it died there" * (holder.is_alive() is None)
+        lines.append(f"{holder} is at work{unseen}")
+    elif status.state != "finished":
+        lines.append("no `ald run` is at work; start it again to go on")
+    return lines

@@ -18,13 +18,20 @@ from ald_core import durable
 from ald_core.digests import file_digest
 from ald_core.errors import InputError, PluginError
 from ald_core.ledger import Accepted, Attempt, JobState
-from ald_core.script import STDERR, TaskExit, job_script
+from ald_core.script import (
+    STDERR,
+    TaskExit,
+    job_script,
+    outputs_agree,
+    read_claim,
+    read_task_exit,
+)
 from ald_core.types import Failure, Job, JobSpec, Resources, T, Task
 
 SCRIPT = "job.sh"
 PLAN = "job.json"
 
-_KILLED = {129, 130, 137, 143, 152}
+KILLED = {129, 130, 137, 143, 152}
 """128 + SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGXCPU: somebody else ended the program."""
 _NO_PROGRAM = (126, 127)
 
@@ -60,7 +67,7 @@ def publish_job(
             specs.append(_moved(task.prepare(workdir, attempt.rung), staged, target))
         named = [(a.folder, spec) for a, spec in zip(job.attempts, specs, strict=True)]
         (staged / SCRIPT).write_bytes(job_script(job.name, target, named, resources))
-        (staged / PLAN).write_text(json.dumps(_plan(job, specs), indent=1) + "\n")
+        (staged / PLAN).write_text(json.dumps(_plan(job, target, specs), indent=1) + "\n")
     except BaseException:
         durable.discard(staged)
         raise
@@ -68,10 +75,10 @@ def publish_job(
     return True
 
 
-def as_job(study: Path, job: JobState, resources: Resources) -> Job:
+def as_job(study: Path, job: JobState, resources: Resources, avoid: tuple[str, ...] = ()) -> Job:
     """What a scheduler is given."""
     folder = study / job.folder
-    return Job(job.name, folder, folder / SCRIPT, resources)
+    return Job(job.name, folder, folder / SCRIPT, resources, avoid)
 
 
 def planned_outputs(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -91,7 +98,7 @@ def collect(task: Task[T], folder: Path, outputs: Sequence[str], report: TaskExi
     The task itself decides, whatever the exit status; but it is not asked if the program was killed, and not believed
     if a success left an output missing.
     """
-    if report.status in _KILLED:
+    if report.status in KILLED:
         signal = report.status - 128
         reason = f"the program was killed (signal {signal}){_last_words(folder)}"
         return Failure(one_line(reason), "infrastructure")
@@ -104,7 +111,7 @@ def collect(task: Task[T], folder: Path, outputs: Sequence[str], report: TaskExi
         return attrs.evolve(result, reason=_with_cause(result.reason, report.status, folder))
     if missing and report.status == 0:
         return Failure(f"the program ended without writing {', '.join(missing)}", "invalid")
-    return result
+    return task.judge(result)
 
 
 def is_deleted(study: Path, accepted: Accepted) -> bool:
@@ -112,8 +119,8 @@ def is_deleted(study: Path, accepted: Accepted) -> bool:
     return not (study / accepted.folder).parent.exists()
 
 
-def collect_accepted(task: Task[T], study: Path, accepted: Accepted) -> T:
-    """The result of an accepted task once more.
+def collect_accepted(task: Task[T], study: Path, accepted: Accepted) -> T | Failure:
+    """The result of an accepted task once more, or why it is not believed any longer.
 
     Raises `InputError` if its files are not those that were accepted.
     """
@@ -134,7 +141,34 @@ def collect_accepted(task: Task[T], study: Path, accepted: Accepted) -> T:
             f"plugin has changed: go back to the old one, or delete {folder.parent}",
             path=folder,
         )
-    return result
+    return task.judge(result)
+
+
+def collect_again(
+    task: Task[Any], study: Path, job: JobState
+) -> tuple[Attempt, dict[str, str | None]] | Failure | None:
+    """An attempt that was rejected and passes today, with the digests of its outputs, or why it does not.
+
+    None: nothing of it is left.
+    """
+    folder = study / job.folder
+    holder = read_claim(folder)
+    attempt = next(a for a in job.attempts if a.identity == task.identity)
+    place = folder / attempt.folder
+    report = read_task_exit(place, holder) if holder is not None else None
+    if report is None:
+        return None
+    try:
+        names = planned_outputs(folder)[attempt.folder]
+        if not outputs_agree(place, names, report):
+            return None
+        result = collect(task, place, names, report)
+    except (NoProgram, InputError):
+        return None
+    if isinstance(result, Failure):
+        return result
+    seen = zip(names, report.outputs, strict=True)
+    return attempt, {name: found and found[0] for name, found in seen}
 
 
 def one_line(text: str, length: int = 300) -> str:
@@ -152,9 +186,10 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+=@-]", "_", name)[:80] or "task"
 
 
-def _plan(job: JobState, specs: Sequence[JobSpec]) -> dict[str, Any]:
+def _plan(job: JobState, folder: Path, specs: Sequence[JobSpec]) -> dict[str, Any]:
     return {
         "job": job.name,
+        "path": str(folder),
         "attempts": [
             {
                 **attrs.asdict(attempt),
@@ -170,6 +205,8 @@ def _can_adopt(folder: Path, job: JobState) -> bool:
     try:
         plan = json.loads((folder / PLAN).read_text())
         found = [(a["identity"], a["folder"], a["rung"]) for a in plan["attempts"]]
+        if plan["path"] != str(folder):  # its script leads to where the study was
+            return False
     except (OSError, ValueError, KeyError, TypeError):
         return False
     wanted = [(a.identity, a.folder, a.rung) for a in job.attempts]

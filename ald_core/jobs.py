@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from ald_core import durable, jobfolder
 from ald_core.digests import digest
-from ald_core.errors import InputError, SubmitRefused, SubmitUncertain
+from ald_core.errors import (
+    InputError,
+    SchedulerUnavailable,
+    Stopped,
+    SubmitRefused,
+    SubmitUncertain,
+)
 from ald_core.events import Listener, ignore
-from ald_core.interruption import StopRequest
-from ald_core.journal import Journal
-from ald_core.ledger import JobState, Ledger, about_job, about_task, intent
+from ald_core.interruption import StopFile, StopRequest
+from ald_core.journal import Journal, Record
+from ald_core.ledger import JobState, Ledger, about_attempt, about_job, about_task, intent
 from ald_core.progress import Progress
 from ald_core.roles import Scheduler
 from ald_core.types import Failure, Resources, Role, T, Task
@@ -42,6 +49,7 @@ class JobRunner:
         resources: Mapping[Role, Resources],
         listener: Listener = ignore,
         poll: float | None = None,
+        stop_file: StopFile | None = None,
     ):
         self._run = Run(
             study.absolute(),
@@ -52,8 +60,10 @@ class JobRunner:
             listener,
         )
         self._watcher = Watcher(self._run)
+        self._rejected = _rejected(journal.records)
         self._resources = resources
-        self._poll = (60.0 if scheduler.patience else 0.1) if poll is None else poll
+        self._stop_file = stop_file
+        self._poll = scheduler.poll if poll is None else poll
 
     def run(self, cycle: int, tasks: Sequence[Task[T]]) -> list[T | Failure]:
         """Results, or the last `Failure` of a task that was given up, in the order of `tasks`.
@@ -68,22 +78,53 @@ class JobRunner:
                 pending[task.identity] = task
         if pending:
             progress = Progress(cycle, next(iter(pending.values())).role, self._run.listener)
-            with StopRequest() as stop:
-                self._work(Stage(cycle, pending, results, progress), stop)
+            with StopRequest(self._stop_file) as stop:
+                try:
+                    self._work(Stage(cycle, pending, results, progress), stop)
+                except Stopped as stopped:
+                    if stop.order is None or not stop.order.jobs:
+                        raise
+                    number = self.cancel("cancelled by `ald stop --jobs`")
+                    raise Stopped(
+                        f"stopped on request; {number} jobs were cancelled, and `ald run` begins them again"
+                    ) from stopped
         return [cast("T | Failure", results[task.identity]) for task in tasks]
+
+    def cancel(self, reason: str) -> int:
+        """Cancel all open jobs and tell how many; what they have not finished is done again, and counts as no failure.
+
+        Raises `Stopped` if the scheduler does not answer.
+        """
+        jobs = self._run.ledger.open_jobs()
+        self._run.journal.verify()
+        try:
+            found = self._run.scheduler.find(self._run.prefix)
+            statuses = [status for job in jobs for status in found.get(job.name, [])]
+            self._run.scheduler.cancel([s.id for s in statuses if s.state != "gone"])
+        except SchedulerUnavailable as error:
+            raise Stopped(
+                f"stopped on request, but no job was cancelled: the scheduler does not answer ({error})"
+            ) from error
+        for job in jobs:
+            gone = not (self._run.study / job.folder).exists()
+            if gone or not self._run.void(job, reason):  # it has begun
+                unstarted = [attempt.identity for attempt in job.expected]
+                details = {"tasks": [], "unstarted": unstarted, "reason": reason}
+                self._run.record(about_job("LOST", job.name, **details))
+        self._run.blocked = None
+        return len(jobs)
 
     def release(self, tasks: Sequence[Task[Any]]) -> None:
         """Let quarantined tasks begin anew; the others are left alone."""
         for task in tasks:
             state = self._run.ledger.tasks.get(task.identity)
-            if state is not None and state.quarantined is not None:
+            if state is not None and state.quarantined is not None and state.accepted is None:
                 self._run.record(about_task("RELEASED", task.identity, task.name))
 
     def _recall(self, task: Task[Any], results: dict[str, Any]) -> bool:
         """Whether the journal knows the outcome of a task already, which is then added to `results`."""
-        state = self._run.ledger.tasks.get(task.identity)
-        if state is None:
-            return False
+        state = self._run.ledger.task(task.identity)
+        failure = self._judge_again(task) if state.accepted is None else None
         if state.accepted is not None:
             if not jobfolder.is_deleted(self._run.study, state.accepted):
                 results[task.identity] = jobfolder.collect_accepted(
@@ -93,12 +134,30 @@ class JobRunner:
             self._run.warn(f"{state.accepted.folder} was deleted; {task.name} is done again")
             self._run.record(about_task("WITHDRAWN", task.identity, task.name))
         elif state.quarantined is not None:
-            results[task.identity] = state.quarantined
+            same = failure is not None and state.quarantined.kind == failure.kind
+            results[task.identity] = failure if same else state.quarantined
             return True
         elif state.exhausted:  # the process died before it could say so
             self._run.give_up(task, state.failures[-1])
             return self._recall(task, results)
         return False
+
+    def _judge_again(self, task: Task[Any]) -> Failure | None:
+        """Accept an attempt that an earlier process rejected, if the gate of today lets it pass; or say why not."""
+        failure = None
+        for name in self._rejected.get(task.identity, ()) if task.gate else ():
+            job = self._run.ledger.jobs[name]
+            found = jobfolder.collect_again(task, self._run.study, job)
+            if isinstance(found, Failure):
+                failure = found
+            elif found is not None:
+                attempt, outputs = found
+                folder = f"{job.folder}/{attempt.folder}"
+                self._run.record(
+                    about_attempt("ACCEPTED", name, attempt, folder=folder, outputs=outputs)
+                )
+                return None
+        return failure
 
     def _work(self, stage: Stage, stop: StopRequest) -> None:
         durable.sweep(self._run.study / f"ALC-{stage.cycle}" / "jobs")
@@ -117,33 +176,47 @@ class JobRunner:
     def _pause(self) -> float:
         pause = max(self._poll, PAUSE_PER_QUERY * self._watcher.query_seconds)
         if self._watcher.unanswered:
-            pause *= min(2.0**self._watcher.unanswered, LONGEST_PAUSE) * random.uniform(0.8, 1.0)
+            pause *= 2.0 ** min(self._watcher.unanswered, 10)
+            pause = min(pause, LONGEST_PAUSE * self._poll) * random.uniform(0.8, 1.0)
         return pause
 
     # ------------------------------------------------------------ submit
 
     def _submit_ready(self, stage: Stage, stop: StopRequest) -> bool:
         """Submit all tasks that are in no job. True if it took so long that a look at the jobs is due first."""
+        if self._watcher.unanswered:  # a submission now would get no answer either
+            return False
         if self._run.blocked is not None and not self._submit(*self._run.blocked):
             return False
         begun = time.monotonic()
-        for role, batch in self._batches(stage):
+        for role, resources, batch in self._batches(stage):
             stop.check()
             if time.monotonic() - begun > max(self._poll, 1.0):
                 return True
-            resources = self._resources.get(role, Resources())
             if not self._submit(self._publish(stage.cycle, role, batch, resources), resources):
                 return False
         return False
 
-    def _batches(self, stage: Stage) -> Iterator[tuple[Role, list[Task[Any]]]]:
+    def _batches(self, stage: Stage) -> Iterator[tuple[Role, Resources, list[Task[Any]]]]:
+        """Tasks of one role that need the same fill jobs."""
         busy = self._run.ledger.busy()
-        ready = [task for identity, task in stage.pending.items() if identity not in busy]
-        for role in dict.fromkeys(task.role for task in ready):
-            alike = [task for task in ready if task.role == role]
-            size = self._resources.get(role, Resources()).tasks_per_job
-            for i in range(0, len(alike), size):
-                yield role, alike[i : i + size]
+        alike: dict[tuple[Role, Resources], list[Task[Any]]] = {}
+        for identity, task in stage.pending.items():
+            if identity not in busy:
+                alike.setdefault((task.role, self._resources_of(task)), []).append(task)
+        for (role, resources), tasks in alike.items():
+            for i in range(0, len(tasks), resources.tasks_per_job):
+                yield role, resources, tasks[i : i + resources.tasks_per_job]
+
+    def _resources_of(self, task: Task[Any]) -> Resources:
+        """Those of its case or step, and more after it died for want of them."""
+        resources = task.resources or self._resources.get(task.role, Resources())
+        state = self._run.ledger.tasks.get(task.identity)
+        if state is None or not state.failures:
+            return resources
+        died = Counter(failure.kind for failure in state.failures)
+        unclear = died["resources"]
+        return resources.raised(times=died["time"] + unclear, memories=died["memory"] + unclear)
 
     def _publish(
         self, cycle: int, role: Role, batch: Sequence[Task[Any]], resources: Resources
@@ -166,22 +239,33 @@ class JobRunner:
         return self._run.ledger.jobs[name]
 
     def _submit(self, job: JobState, resources: Resources) -> bool:
-        """Submit a job whose intent is on record; False if there is no room for it now."""
+        """Submit a job whose intent is on record; False if no more should follow now: no room, or no answer."""
         self._run.journal.verify()
         self._run.sent.add(job.name)
-        was_blocked, self._run.blocked = self._run.blocked, None
+        self._run.blocked = None
         try:
-            job_id = self._run.scheduler.submit(jobfolder.as_job(self._run.study, job, resources))
+            job_id = self._run.scheduler.submit(
+                jobfolder.as_job(self._run.study, job, resources, self._run.avoided)
+            )
         except SubmitRefused as refusal:
             if refusal.retry_later:
-                if was_blocked is None:
-                    self._run.warn(f"the scheduler has no room ({refusal}); waiting for it")
+                self._run.warn_once(f"the scheduler has no room ({refusal}); waiting for it")
                 self._run.blocked = (job, resources)
                 return False
             self._run.void(job, str(refusal))
             raise InputError(f"the scheduler refuses {job.name}: {refusal}") from refusal
         except SubmitUncertain as error:
             self._run.warn(f"the answer to the submission of {job.name} was lost ({error})")
+            return False
         else:
             self._run.record(about_job("SUBMITTED", job.name, id=job_id))
         return True
+
+
+def _rejected(records: Iterable[Record]) -> dict[str, list[str]]:
+    """Jobs in which a task gave something that was not believed, oldest first, by its identity."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        if record["type"] == "REJECTED" and record["kind"] == "invalid":
+            found.setdefault(record["task"], []).append(record["job"])
+    return found

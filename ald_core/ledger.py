@@ -4,6 +4,7 @@ INTENT      a job folder is about to be submitted, with these attempts (one task
 SUBMITTED   the scheduler has it
 VOID        it never started and never will; nothing is counted
 LOST        it started, but of these attempts nothing will come; those that had not begun are not counted
+CANCELLED   the user ended it, and is asked; or one of two of this name is superfluous. From now on nothing is counted
 REFUSED     an attempt failed for a reason that is not the task's; nothing is counted
 REJECTED    an attempt failed
 ACCEPTED    an attempt gave the result of the task: the commit
@@ -26,6 +27,8 @@ from ald_core.types import Failure, FailureKind
 RETRIES: Mapping[FailureKind, int] = {
     "numerical": 3,
     "invalid": 1,
+    "time": 2,
+    "memory": 2,
     "resources": 2,
     "infrastructure": 5,
     "input": 0,
@@ -53,6 +56,9 @@ class JobState:
     """Relative to the study"""
     attempts: tuple[Attempt, ...]
     submitted: bool = False
+    id: str = ""
+    """The scheduler's, once it was told"""
+    cancelled: bool = False
     settled: set[str] = attrs.field(factory=set)
     """Identities of which nothing more is expected from this job"""
 
@@ -110,14 +116,17 @@ class Ledger:
             attempts = tuple(Attempt(**a) for a in record["attempts"])
             job = JobState(record["job"], record["folder"], attempts)
             self.jobs[job.name] = self._open[job.name] = job
-        elif kind == "SUBMITTED":
-            self.jobs[record["job"]].submitted = True
+        elif kind in ("SUBMITTED", "CANCELLED"):
+            job = self.jobs[record["job"]]
+            job.id = record.get("id", job.id)
+            job.submitted = job.submitted or kind == "SUBMITTED"
+            job.cancelled = job.cancelled or kind == "CANCELLED"
         elif kind == "VOID":
             self._settle(record["job"], *(a.identity for a in self.jobs[record["job"]].attempts))
         elif kind == "LOST":
             self._settle(record["job"], *record["unstarted"])
             for identity in record["tasks"]:
-                self._fail(record["job"], identity, Failure(record["reason"], "infrastructure"))
+                self._fail(record["job"], identity, _failure({"kind": "infrastructure"} | record))
         elif kind == "REFUSED":
             self._settle(record["job"], record["task"])
         elif kind == "REJECTED":
@@ -177,7 +186,7 @@ def intent(cycle: int, role: str, job: JobState) -> Record:
 
 
 def about_job(kind: str, job: str, /, **details: Any) -> Record:
-    """SUBMITTED, VOID or LOST."""
+    """SUBMITTED, VOID, LOST or CANCELLED."""
     return {"type": kind, "job": job, **details}
 
 

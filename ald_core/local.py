@@ -31,10 +31,12 @@ class LocalScheduler(Scheduler):
 
     Running jobs are recognised by a variable in their environment, so that they are found again by another process.
     Jobs that wait for cores exist in this object only and vanish with it. Everything happens inside the three methods.
+    Of the resources it knows the cores alone: those of a process, times processes, times tasks at the same time.
     """
 
     name: ClassVar[str] = "local"
     patience: ClassVar[float] = 0.0
+    poll: ClassVar[float] = 0.1
 
     cores: int | None = option(
         None,
@@ -55,11 +57,11 @@ class LocalScheduler(Scheduler):
 
     def submit(self, job: Job) -> str:
         """Queue a job and start what fits; the id is the job's name."""
-        needed = job.resources.cores
+        needed = job.resources.cores_in_use
         if needed > self.capacity:
             raise SubmitRefused(
                 f"{needed} cores are asked for and the local scheduler has {self.capacity}; "
-                "lower the cores of this step in [resources] or raise those of the scheduler"
+                "lower those of this step in [resources] or raise those of the scheduler"
             )
         self._queue.append(job)
         self._advance()
@@ -101,7 +103,7 @@ class LocalScheduler(Scheduler):
         while self._queue:
             job = self._queue[0]
             occupied = sum(c for name, (_, c) in running.items() if _run(name) == _run(job.name))
-            if job.resources.cores > self.capacity - occupied:
+            if job.resources.cores_in_use > self.capacity - occupied:
                 break
             try:
                 pid = _start(job)
@@ -111,7 +113,7 @@ class LocalScheduler(Scheduler):
                 del self._queue[0]  # it will be found absent
                 continue
             del self._queue[0]
-            self._running[job.name] = running[job.name] = (pid, job.resources.cores)
+            self._running[job.name] = running[job.name] = (pid, job.resources.cores_in_use)
         return running
 
 
@@ -122,7 +124,7 @@ def _run(name: str) -> list[str]:
 
 def _start(job: Job) -> int:
     """Start the script in its own session, out of reach of the terminal; give the process id."""
-    environment = {**os.environ, _NAME: job.name, _CORES: str(job.resources.cores)}
+    environment = {**os.environ, _NAME: job.name, _CORES: str(job.resources.cores_in_use)}
     log = str(job.folder / "job.out")
     return os.posix_spawn(
         "/bin/sh",

@@ -134,6 +134,15 @@ def identity(capability: object) -> str:
     return digest(*parts)
 
 
+def values(capability: object) -> dict[str, str]:
+    """The same options as text for people, in order of declaration; a file with the beginning of its digest."""
+    shown = {}
+    for field in _fields(type(capability)):
+        if field.metadata.get(_META, {}).get("identity", True):
+            shown[field.name] = _shown(getattr(capability, field.name))
+    return shown
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` when something known is close, else `; known: …`."""
     known = sorted(known)
@@ -154,6 +163,18 @@ def _plain(value: Any) -> object:
     if attrs.has(type(value)):
         return identity(value)
     return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Path):
+        return f"{value.name} ({file_digest(value)[:8]})" if value.is_file() else value.name
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k} = {_shown(value[k])}" for k in sorted(value)) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    if attrs.has(type(value)):
+        return _shown(values(value))
+    return str(value)
 
 
 def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:

@@ -25,6 +25,7 @@ from ald_core.roles import (
     Fitter,
     Labeler,
     MDEngine,
+    Notifier,
     Scheduler,
     Selector,
     Weighting,
@@ -45,11 +46,14 @@ HOOKS: dict[str, type[Capability]] = {
     "ald_selectors": Selector,
     "ald_weightings": Weighting,
     "ald_fitters": Fitter,
+    "ald_notifiers": Notifier,
 }
 OFFICIAL: dict[tuple[str, str], str] = {
     ("labeler", "ase"): "ald-ase",
     ("fitter", "chimes"): "ald-chimes-lsq",
     ("md engine", "chimes"): "ald-chimes-md",
+    ("notifier", "mail"): "ald-mail",
+    ("scheduler", "slurm"): "ald-slurm",
 }
 """Which distribution to install for a capability that is not there."""
 
@@ -106,6 +110,12 @@ class Registry:
             sources = " and ".join(o.source for o in found)
             raise PluginError(f"two plugins offer the {role.role} '{name}': {sources}")
         raise PluginError(self._missing(role, name, [o.capability.name for o in offers]))
+
+    def source(self, capability: Capability) -> str:
+        """Distribution and version that a capability came from: the tool version in the identities of its tasks."""
+        cls = type(capability)
+        found = [o.source for o in self.offers if o.capability is cls]
+        return found[0] if found else f"{cls.__module__} (no distribution)"
 
     def commands(self) -> list[typer.Typer]:
         """Sub-commands that plugins add."""

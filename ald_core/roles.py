@@ -8,13 +8,14 @@ restart loses nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import attrs
 import numpy as np
 
+from ald_core.options import option
 from ald_core.types import (
     Candidate,
     Case,
@@ -25,7 +26,10 @@ from ald_core.types import (
     JobStatus,
     Labels,
     Model,
+    Notice,
+    NoticeEvent,
     Pick,
+    Resources,
     RunJobs,
     TrainingSet,
     Trajectory,
@@ -55,6 +59,8 @@ class Scheduler(Capability):
     role: ClassVar[str] = "scheduler"
     patience: ClassVar[float] = 300.0
     """Seconds for which a submitted job may be invisible before it counts as lost; 0 if `find` cannot be late."""
+    poll: ClassVar[float] = 60.0
+    """Seconds between two calls of `find`"""
 
     @abstractmethod
     def submit(self, job: Job) -> str:
@@ -73,6 +79,19 @@ class Scheduler(Capability):
     @abstractmethod
     def cancel(self, ids: Sequence[str]) -> None:
         """Ask the scheduler to end these jobs; unknown ids are ignored."""
+
+    def explain(self, name: str, job_id: str, folder: Path) -> JobStatus | None:
+        """What became of a job that died, as far as it can be told when `find` no longer knows it.
+
+        Asked once for each such job. `job_id` is empty if it was never known.
+        """
+        del name, job_id, folder
+        return None
+
+    def check_resources(self, resources: Mapping[str, Resources]) -> list[str]:
+        """Problems with what jobs ask for, by step or case, one sentence each; it may ask the scheduler."""
+        del resources
+        return []
 
 
 class MDEngine(Capability):
@@ -176,4 +195,33 @@ class Fitter(Capability):
         """What `model` says about `frames`, with whatever the model would do in MD but without any penalty."""
 
 
-ROLES: tuple[type[Capability], ...] = (Scheduler, MDEngine, Labeler, Selector, Weighting, Fitter)
+@attrs.frozen(kw_only=True)
+class Notifier(Capability):
+    """Tells people who do not watch how a run goes: by mail, in a chat."""
+
+    role: ClassVar[str] = "notifier"
+    events: tuple[NoticeEvent, ...] = option(
+        ("cycle", "finished", "stopped", "failed"), help="what to tell about"
+    )
+
+    @abstractmethod
+    def notify(self, notice: Notice) -> None:
+        """Send one notice; whatever is raised is shown as a warning, so it must hold no secret.
+
+        Called in a thread of its own, one notice after the other. A run ends without it after some seconds.
+        """
+
+    def warnings(self) -> list[str]:
+        """What would keep a notice from being sent, as far as is known; `ald check` shows it, no run stops for it."""
+        return []
+
+
+ROLES: tuple[type[Capability], ...] = (
+    Scheduler,
+    MDEngine,
+    Labeler,
+    Selector,
+    Weighting,
+    Fitter,
+    Notifier,
+)

@@ -1,6 +1,6 @@
 """Reads `ald.toml`: one table per role, every mistake reported in one go.
 
-Paths in it start at the folder of the run file. The options of the sections that belong to no plugin are declared here.
+Paths in it start at the folder of the run file.
 """
 
 from __future__ import annotations
@@ -13,78 +13,30 @@ from typing import Any, TypeVar, get_args
 
 import attrs
 from ase.data import atomic_numbers
-from attrs.validators import ge, gt, le, lt, matches_re, min_len
 
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError, InputErrors, PluginError
 from ald_core.frames import FrameFile
-from ald_core.options import build, did_you_mean, identity, option
+from ald_core.options import build, did_you_mean, identity, values
 from ald_core.registry import Registry
+from ald_core.resources import changed_resources, resources_of_steps
 from ald_core.roles import (
     Capability,
     Fitter,
     Labeler,
     MDEngine,
+    Notifier,
     Scheduler,
     Selector,
     Weighting,
 )
+from ald_core.sections import CaseOptions, QualityOptions, StudyOptions, TrainingOptions
 from ald_core.types import Case, Kind, Resources, Role
 
 C = TypeVar("C")
 R = TypeVar("R", bound=Capability)
 
 NAME = "ald.toml"
-
-
-@attrs.frozen(kw_only=True)
-class StudyOptions:
-    """Section `[study]`."""
-
-    elements: tuple[str, ...] = option(help="chemical symbols", validator=min_len(1))
-    cycles: int = option(3, help="active-learning cycles to run", validator=ge(0), identity=False)
-    seed: int = option(1, help="of every random choice", validator=ge(0))
-    folder: str = option(
-        ".", help="where results go, from the folder of the run file", identity=False
-    )
-    final_md: bool = option(
-        True, help="run MD once more with the final model, to judge it", identity=False
-    )
-
-
-@attrs.frozen(kw_only=True)
-class TrainingOptions:
-    """Section `[training]`."""
-
-    held_out: float = option(
-        0.2,
-        help="fraction of each trajectory's labelled frames that is never fitted, only judged",
-        validator=[ge(0.0), lt(1.0)],
-    )
-
-
-@attrs.frozen(kw_only=True)
-class CaseOptions:
-    """Section `[[case]]`."""
-
-    name: str = option(help="of the state point", validator=matches_re(r"[A-Za-z0-9][\w.+-]*"))
-    temperature: float = option(help="K", validator=gt(0.0))
-    structure: Path = option(help="starting configuration")
-    input: Path | None = option(None, help="the MD engine's own input file (run_md.in)")
-
-
-@attrs.frozen(kw_only=True)
-class QualityOptions:
-    """`[quality]`: when a label is not believed, and when too many are not."""
-
-    max_force: float = option(51.4, help="largest force component, eV/Å", validator=gt(0.0))
-    positive_energy: bool = option(False, help="accept total energies above zero")
-    max_quarantined: float = option(
-        0.2,
-        help="stop when a larger fraction of a cycle's labels fails",
-        validator=[ge(0.0), le(1.0)],
-        identity=False,
-    )
 
 
 @attrs.frozen(eq=False)
@@ -119,11 +71,19 @@ class RunFile:
     quality: QualityOptions
     resources: Mapping[Role, Resources]
     crew: Crew
+    notifiers: tuple[Notifier, ...] = ()
 
     @property
     def folder(self) -> Path:
         """The study folder."""
         return self.path.parent / Path(self.study.folder).expanduser()
+
+    def all_resources(self) -> dict[str, Resources]:
+        """What jobs ask for, by section of the run file."""
+        steps = {f"resources.{role}": asked for role, asked in self.resources.items()}
+        return steps | {
+            f"case[{c.index}].resources": c.resources for c in self.cases if c.resources
+        }
 
     def identity(self) -> dict[str, str]:
         """Digests of everything that results depend on, by section."""
@@ -142,6 +102,19 @@ class RunFile:
             "case": digest(*cases),
         }
 
+    def values(self) -> dict[str, str]:
+        """The options that results depend on as text, by their names (`md.steps`, `case[0].temperature`)."""
+        members = self.crew.members()
+        members.pop("scheduler")
+        tables: dict[str, dict[str, str]] = {"study": values(self.study)}
+        tables["training"] = values(self.training)
+        tables |= {f"training.frames[{i}]": values(f) for i, f in enumerate(self.frames)}
+        tables |= {where: {"use": m.name, **values(m)} for where, m in members.items()}
+        tables |= {f"case[{c.index}]": values(_case_options(c)) for c in self.cases}
+        return {
+            f"{where}.{k}": text for where, table in tables.items() for k, text in table.items()
+        }
+
 
 def read_run_file(path: Path, registry: Registry, *, cycles: int | None = None) -> RunFile:
     """Read a run file; raises InputErrors with every problem, each with its line.
@@ -158,6 +131,15 @@ def read_run_file(path: Path, registry: Registry, *, cycles: int | None = None) 
     if found is None or reader.problems:
         raise InputErrors([_placed(p, path, text) for p in reader.problems], path=path)
     return found
+
+
+def _case_options(case: Case) -> CaseOptions:
+    return CaseOptions(
+        name=case.name,
+        temperature=case.temperature,
+        structure=case.structure,
+        input=case.input,
+    )
 
 
 def study_folder(path: Path) -> Path:
@@ -194,23 +176,24 @@ class _Reader:
     def read(self, path: Path, cycles: int | None) -> RunFile | None:
         known = {
             "study", "training", "fitter", "weighting", "md", "case", "selector", "labelers",
-            "quality", "scheduler", "resources",
+            "quality", "scheduler", "resources", "notify",
         }  # fmt: skip
         for key, table in self.tables.items():
             if key not in known:
                 self.problems.append(f"{key}: no such section{did_you_mean(key, known)}")
-            elif key not in ("case", "weighting") and not isinstance(table, dict):
+            elif key not in ("case", "weighting", "notify") and not isinstance(table, dict):
                 self.problems.append(f"{key}: must be a table, [{key}]")
         study = self._section(StudyOptions, "study")
         training = self._section(TrainingOptions, "training", skip={"frames"})
         quality = self._section(QualityOptions, "quality")
         frames = self._many(FrameFile, "training.frames", self._table("training").get("frames", []))
+        resources = self._resources()
         cases = tuple(
-            Case(c.name, i, c.temperature, c.structure, c.input)
+            Case(c.name, i, c.temperature, c.structure, c.input, self._of_case(i, c, resources))
             for i, c in enumerate(self._many(CaseOptions, "case", self.tables.get("case", [])))
         )
-        resources = self._resources()
         crew = self._crew()
+        notifiers = self._notifiers()
         if study:
             self._check_elements(study)
         if not self._table("training").get("frames"):
@@ -233,6 +216,7 @@ class _Reader:
             quality=quality,
             resources=resources,
             crew=crew,
+            notifiers=notifiers,
         )
 
     def _check_elements(self, study: StudyOptions) -> None:
@@ -304,20 +288,18 @@ class _Reader:
         return tuple(made)
 
     def _resources(self) -> dict[Role, Resources]:
-        roles = get_args(Role)
-        found: dict[Role, Resources] = {}
-        for key, table in self._table("resources").items():
-            if key not in roles:
-                self.problems.append(f"resources.{key}: no such step{did_you_mean(key, roles)}")
-                continue
-            if not isinstance(table, dict):
-                self.problems.append(f"resources.{key}: must be a table, [resources.{key}]")
-                continue
-            made, problems = build(Resources, table, f"resources.{key}", self.base)
-            self.problems += problems
-            if made:
-                found[key] = made  # type: ignore[index]
-        return {role: found.get(role, Resources()) for role in roles}
+        found, problems = resources_of_steps(self._table("resources"), get_args(Role), self.base)
+        self.problems += problems
+        return found
+
+    def _of_case(
+        self, index: int, case: CaseOptions, resources: Mapping[Role, Resources]
+    ) -> Resources | None:
+        """Resources of the MD of one case, if they are not those of the step."""
+        where = f"case[{index}].resources"
+        changed, problems = changed_resources(resources["md"], case.resources, where, self.base)
+        self.problems += problems
+        return changed if case.resources else None
 
     def _crew(self) -> Crew | None:
         before = len(self.problems)
@@ -350,6 +332,17 @@ class _Reader:
             selector,
             {k: v for k, v in labelers.items() if v},  # type: ignore[misc]
         )
+
+    def _notifiers(self) -> tuple[Notifier, ...]:
+        tables = self.tables.get("notify", [])
+        if not isinstance(tables, list):
+            self.problems.append("notify: must be tables, [[notify]]")
+            return ()
+        made = [self._build(Notifier, f"notify[{i}]", table) for i, table in enumerate(tables)]
+        for i, notifier in enumerate(made):
+            problems = notifier.check(()) if notifier else []
+            self.problems += [f"notify[{i}]: {p}" for p in problems]
+        return tuple(notifier for notifier in made if notifier)
 
     def _member(self, role: type[R], where: str, default: dict[str, Any] | None = None) -> R | None:
         return self._build(role, where, self._table(where) or default or {})

@@ -6,7 +6,7 @@ both name the holder of the claim, appear by rename, and only after what they sp
 same as in `durable.py`, in another language.
 
 Exit status of the script: 0 all tasks ran (each has its own status), 76 the claim was taken already, 77 the folder, the
-claim or a set-up line failed.
+claim or a set-up line failed, 143 it was ended by SIGTERM, which it passes on to the tasks; then it reports nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import attrs
 
 from ald_core.digests import file_digest
 from ald_core.errors import PluginError
-from ald_core.types import JobSpec, Resources
+from ald_core.resources import Resources, megabytes
+from ald_core.types import JobSpec
 
 CLAIM = "claim"
 JOB_EXIT = "job.exit"
@@ -32,7 +33,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 _HEAD = """\
 #!/bin/sh
-# {name}
+{extra}# {name}
 umask 022
 ald_folder={folder}
 cd -- "$ald_folder" || exit 77
@@ -102,19 +103,50 @@ _SETUP_LINE = """\
 [ $? -eq 0 ] || exit 77
 """
 
+_FIND_MODULE = """\
+command -v module >/dev/null 2>&1 || for ald_file in "${LMOD_PKG:-/nowhere}/init/sh" \\
+  "${MODULESHOME:-/nowhere}/init/sh" /etc/profile.d/modules.sh /etc/profile.d/lmod.sh; do
+  [ -r "$ald_file" ] && . "$ald_file" && break
+done || :"""
+
 _TASK = """\
 
-(
-  cd -- "$ald_folder"/{folder} || exit 77
-{environment}  exec {command} >stdout 2>stderr </dev/null
-)
-ald_status=$?
-cd -- "$ald_folder"/{folder} && ald_record "$ald_status"{outputs}
+ald_task_{number}() {{
+  (
+    cd -- "$ald_folder"/{folder} || exit 77
+{environment}    exec {command} >stdout 2>stderr </dev/null
+  ) &
+  ald_wait
+  cd -- "$ald_folder"/{folder} && ald_record "$ald_status"{outputs}
+}}
 """
 
 _TAIL = """\
 
+ald_wait() {{ # for the program under way; a stop request goes on to it
+  ald_child=$!
+  wait "$ald_child"
+  ald_status=$?
+}}
+
+ald_lane() {{ # each lane takes the next task that no other has taken
+  trap 'trap "" TERM; kill "$ald_child" 2>/dev/null; wait; exit 143' TERM
+  for ald_task in {numbers}; do
+    mkdir "$ald_folder/.begun-$ald_task" 2>/dev/null && "ald_task_$ald_task"
+  done
+}}
+
+ald_lanes=
+trap 'trap "" TERM; kill $ald_lanes 2>/dev/null; wait; exit 143' TERM
+{lanes}wait
+rmdir -- "$ald_folder"/.begun-* 2>/dev/null
 ald_end 0
+"""
+
+_LANE = """\
+ald_offset={offset}
+ald_lane &
+ald_lanes="$ald_lanes $!"
 """
 
 
@@ -127,21 +159,57 @@ def job_script(
     """
     for _, spec in tasks:
         _check(spec)
+    extra = "".join(line + "\n" for line in resources.extra)
     threads = "export " + " ".join(f"{v}={resources.cores}" for v in _THREADS)
-    parts = [_HEAD.format(name=name, folder=quote(str(folder)), threads=threads)]
-    if resources.setup:
-        lines = "".join(_SETUP_LINE.format(line=line) for line in resources.setup)
+    parts = [_HEAD.format(name=name, folder=quote(str(folder)), threads=threads, extra=extra)]
+    setup = (*_load_modules(resources.modules), *resources.setup)
+    if setup:
+        lines = "".join(_SETUP_LINE.format(line=line) for line in setup)
         parts.append(_SETUP.format(lines=lines.removesuffix("\n")))
-    for subfolder, spec in tasks:
-        environment = "".join(f"  export {k}={quote(v)}\n" for k, v in spec.environment.items())
-        outputs = "".join(" " + quote(output) for output in spec.outputs)
-        command = " ".join(quote(word) for word in spec.command)
+    launcher = _launcher(resources)
+    for number, (subfolder, spec) in enumerate(tasks):
+        environment = "".join(f"    export {k}={quote(v)}\n" for k, v in spec.environment.items())
         parts.append(
             _TASK.format(
-                folder=quote(subfolder), environment=environment, command=command, outputs=outputs
+                number=number,
+                folder=quote(subfolder),
+                environment=environment,
+                command=" ".join([*launcher, *map(quote, spec.command)]),
+                outputs="".join(" " + quote(output) for output in spec.outputs),
             )
         )
-    return "".join([*parts, _TAIL]).encode("utf-8", "surrogateescape")
+    numbers = " ".join(str(number) for number, _ in enumerate(tasks))
+    count = min(resources.concurrent, len(tasks))
+    lanes = "".join(_LANE.format(offset=i * resources.processes) for i in range(count))
+    parts.append(_TAIL.format(numbers=numbers, lanes=lanes))
+    return "".join(parts).encode("utf-8", "surrogateescape")
+
+
+def _load_modules(modules: Sequence[str]) -> list[str]:
+    """Shell lines; where `module` is no function yet, it is looked for at the usual places."""
+    loads = [f"module load {quote(module)}" for module in modules]
+    return [_FIND_MODULE, *loads] if loads else []
+
+
+def _launcher(resources: Resources) -> list[str]:
+    """Words of the shell before the command of a task: what starts its processes, and how many of them."""
+    nodes, ppn, processes = resources.nodes, resources.ppn, resources.processes
+    shared = resources.concurrent > 1
+    words = {
+        "none": [],
+        "srun": ["srun", f"--nodes={nodes}", f"--ntasks={processes}", f"--ntasks-per-node={ppn}"],
+        "mpirun": ["mpirun", "-np", f"{processes}"],
+        "ibrun": ["ibrun", "-n", f"{processes}", "-o", '"$ald_offset"'],
+    }[resources.launcher]
+    if resources.launcher == "srun":
+        words.append(f"--cpus-per-task={resources.cores}")
+        if shared:  # several steps at once, each with its share
+            words.append("--exact")
+            if resources.memory:
+                words.append(
+                    f"--mem={max(megabytes(resources.memory) // resources.concurrent, 1)}M"
+                )
+    return words + [quote(word) for word in resources.launcher_options if words]
 
 
 def _check(spec: JobSpec) -> None:

@@ -19,7 +19,7 @@ from ald_core.gates import pass_gates
 from ald_core.holdout import held_out
 from ald_core.options import identity
 from ald_core.roles import Labeler, MDEngine, SelectionContext
-from ald_core.runfile import QualityOptions
+from ald_core.sections import QualityOptions
 from ald_core.store import ForceError, Quarantine, finite
 from ald_core.study import Study
 from ald_core.types import (
@@ -81,7 +81,8 @@ def run_md(study: Study, cycle: int, model: Model) -> list[Trajectory]:
     engine = study.crew.md
     if engine is None:
         raise InputError("md: is required to run cycles; add [md] to the run file")
-    tasks = [_md_task(study, engine, cycle, model, case) for case in study.runfile.cases]
+    asked = digest("md", identity(engine), study.registry.source(engine), file_digest(model.path))
+    tasks = [_md_task(study, engine, asked, cycle, model, case) for case in study.runfile.cases]
     with study.step(cycle, "md", len(tasks)) as remark:
         results = study.must_run(cycle)(tasks)
         for case, (_, folder) in zip(study.runfile.cases, results, strict=True):
@@ -130,14 +131,7 @@ def label(
     `chosen` are the ids to hold out, by default a block of each trajectory.
     """
     chosen = _held_out(study, frames) if chosen is None else chosen
-    tasks = []
-    for frame in frames:
-        labeler = study.crew.labelers.get(frame.kind) or study.crew.labelers.get("bulk")
-        if labeler is None:
-            raise InputError(
-                f"labelers.{frame.kind}: is required, because frame {frame.id} has no labels yet"
-            )
-        tasks.append(_label_task(labeler, frame, study.runfile.quality))
+    tasks = _label_tasks(study, frames)
     with study.step(cycle, "label", len(tasks)) as remark:
         results = study.run_jobs(cycle, tasks)
         accepted, quarantined = [], []
@@ -186,6 +180,8 @@ def learning_curve(
         if not model.path.is_file():
             study.listener(Note(f"{model.path} is gone; cycle {cycle} is not judged", "warning"))
             continue
+        if model.format != study.crew.fitter.writes:
+            continue  # the fitter was changed since
         [error] = force_errors(study, last, model, frames)
         curve += [(cycle, error.rmse)] if error else []
     return tuple(curve)
@@ -195,10 +191,10 @@ def learning_curve(
 
 
 def _md_task(
-    study: Study, engine: MDEngine, cycle: int, model: Model, case: Case
+    study: Study, engine: MDEngine, asked: str, cycle: int, model: Model, case: Case
 ) -> Task[tuple[Trajectory, Path]]:
     seed = study.seed("md", cycle, case.name)
-    inputs = [file_digest(p) for p in (model.path, case.structure, case.input) if p is not None]
+    inputs = [file_digest(p) for p in (case.structure, case.input) if p is not None]
 
     def prepare(workdir: Path, rung: int) -> JobSpec:
         del rung
@@ -208,22 +204,39 @@ def _md_task(
         trajectory = engine.collect(case, cycle, workdir)
         return trajectory if isinstance(trajectory, Failure) else (trajectory, workdir)
 
-    identifier = digest(
-        "md", identity(engine), *inputs, case.name, case.index, case.temperature, seed
-    )
-    return Task("md", case.name, identifier, prepare, collect)
+    identifier = digest(asked, *inputs, case.name, case.index, case.temperature, seed)
+    return Task("md", case.name, identifier, prepare, collect, resources=case.resources)
 
 
-def _label_task(labeler: Labeler, frame: Frame, quality: QualityOptions) -> Task[Labels]:
+def _label_tasks(study: Study, frames: Sequence[Frame]) -> list[Task[Labels]]:
+    asked: dict[Kind, str] = {}
+    tasks = []
+    for frame in frames:
+        labeler = study.crew.labelers.get(frame.kind) or study.crew.labelers.get("bulk")
+        if labeler is None:
+            raise InputError(
+                f"labelers.{frame.kind}: is required, because frame {frame.id} has no labels yet"
+            )
+        if frame.kind not in asked:
+            asked[frame.kind] = digest("label", identity(labeler), study.registry.source(labeler))
+        tasks.append(_label_task(labeler, asked[frame.kind], frame, study.runfile.quality))
+    return tasks
+
+
+def _label_task(
+    labeler: Labeler, asked: str, frame: Frame, quality: QualityOptions
+) -> Task[Labels]:
     def prepare(workdir: Path, rung: int) -> JobSpec:
         return labeler.prepare(frame, workdir, rung)
 
     def collect(workdir: Path) -> Labels | Failure:
-        labels = labeler.collect(frame, workdir)
-        return labels if isinstance(labels, Failure) else pass_gates(labels, frame, quality)
+        return labeler.collect(frame, workdir)
 
-    identifier = digest("label", identity(labeler), identity(quality), frame.id, frame.digest)
-    return Task("label", frame.id, identifier, prepare, collect)
+    def gate(labels: Labels) -> Labels | Failure:
+        return pass_gates(labels, frame, quality)
+
+    identifier = digest(asked, frame.id, frame.digest)
+    return Task("label", frame.id, identifier, prepare, collect, gate)
 
 
 # ---------------------------------------------------------------- picks and labels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +11,25 @@ import attrs
 import numpy as np
 
 from ald_core.digests import digest, file_digest
-from ald_core.errors import InputError
-from ald_core.events import Listener, StepFinished, StepStarted, ignore
+from ald_core.errors import AldError, FuseBlown, InputError, Stopped
+from ald_core.events import (
+    CycleFinished,
+    Listener,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    ignore,
+    told_to,
+)
+from ald_core.interruption import StopFile
 from ald_core.jobs import JobRunner
 from ald_core.journal import Journal
+from ald_core.notices import Notices
 from ald_core.registry import Registry
+from ald_core.resuming import Consent, check_options, identify
 from ald_core.runfile import Crew, RunFile
+from ald_core.status_file import StatusFile
 from ald_core.store import CycleRecord, Quarantine, Store, record_from_json, record_to_json
 from ald_core.types import Failure, RunJobs, Task, TrainingSet
 
@@ -31,6 +43,7 @@ class Study:
     store: Store
     journal: Journal
     jobs: JobRunner
+    stop_file: StopFile
     listener: Listener
     seconds: dict[str, float] = attrs.field(factory=dict)
     """Wall time of the steps of the cycle under way; for people only."""
@@ -49,6 +62,24 @@ class Study:
         return np.random.default_rng(self.seed(*purpose))
 
     # ------------------------------------------------------------ steps and jobs
+
+    @contextmanager
+    def reported(self, cycles: int) -> Iterator[None]:
+        """Tell whoever watches that the run of so many cycles begins, and how it ends."""
+        self.listener(RunStarted(cycles, tuple(self.records().values())))
+        try:
+            yield
+        except (Stopped, FuseBlown) as stop:
+            self.listener(RunEnded("stopped", str(stop)))
+            raise
+        except KeyboardInterrupt:
+            self.listener(RunEnded("stopped", "interrupted; `ald run` goes on where it was"))
+            raise
+        except BaseException as error:
+            kind = "" if isinstance(error, AldError) else f"{type(error).__name__}: "
+            self.listener(RunEnded("failed", f"{kind}{error}"))
+            raise
+        self.listener(RunEnded("finished"))
 
     @contextmanager
     def step(self, cycle: int, name: str, tasks: int) -> Iterator[Callable[[str], None]]:
@@ -147,8 +178,11 @@ class Study:
         )
         self.seconds.clear()
         self.store.show_training(training)
-        self._record(kind, cycle=record.cycle, record=record_to_json(record), identity=used)
+        versions = _versions(self.runfile, self.registry)
+        details = {"record": record_to_json(record), "identity": used, "versions": versions}
+        self._record(kind, cycle=record.cycle, **details)
         self.registry.tell_cycle_finished(record)
+        self.listener(CycleFinished(record, kind == "FINAL"))
         return record
 
     def _identity(self, *sections: str) -> dict[str, str]:
@@ -161,45 +195,49 @@ class Study:
 
 @contextmanager
 def open_study(
-    runfile: RunFile, registry: Registry, listener: Listener = ignore, poll: float | None = None
+    runfile: RunFile,
+    registry: Registry,
+    listener: Listener = ignore,
+    poll: float | None = None,
+    consent: Consent = Consent(),  # noqa: B008  frozen
 ) -> Iterator[Study]:
-    """Open a study for running; refuses if another run has it open, or if its options changed."""
+    """Open a study for running; refuses if another run has it open, or if what earlier work depended on changed."""
     folder = runfile.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror}", path=folder) from error
-    with Journal.open(folder) as journal:
-        run_id = _identify(journal, runfile)
-        scheduler = runfile.crew.scheduler
-        jobs = JobRunner(folder, run_id, journal, scheduler, runfile.resources, listener, poll)
+    with Journal.open(folder, take_over=consent.take_over) as journal:
+        run_id = identify(journal, folder, consent)
+        check_options(journal, runfile, _versions(runfile, registry), consent, listener)
         store = Store(folder)
         store.sweep()
-        yield Study(runfile, registry, store, journal, jobs, listener)
+        stop_file = StopFile(folder, journal.generation)
+        stop_file.withdraw()
+        with (
+            StatusFile(folder, run_id, journal.generation) as status,
+            Notices(runfile.notifiers, folder, told_to(listener, status)) as notices,
+        ):
+            tell = told_to(listener, status, notices)
+            jobs = JobRunner(
+                folder,
+                run_id,
+                journal,
+                runfile.crew.scheduler,
+                runfile.resources,
+                tell,
+                poll,
+                stop_file,
+            )
+            try:
+                yield Study(runfile, registry, store, journal, jobs, stop_file, tell)
+            finally:
+                stop_file.withdraw()
 
 
-def _identify(journal: Journal, runfile: RunFile) -> str:
-    """The run id, drawn the first time; what finished work depended on must not have changed."""
-    changed = changed_options(journal.records, runfile)
-    if changed:
-        raise InputError(
-            f"{', '.join(changed)} changed since work was done with it; undo the change, or start a new study "
-            "in another folder (study.folder)",
-            path=runfile.path,
-        )
-    for entry in journal.records:
-        if entry["type"] == "STUDY":
-            return str(entry["run"])
-    run_id = secrets.token_hex(4)
-    journal.append({"type": "STUDY", "run": run_id})
-    return run_id
-
-
-def changed_options(entries: Iterable[Mapping[str, Any]], runfile: RunFile) -> list[str]:
-    """Sections of the run file that finished work depended on and that are different now."""
-    now = runfile.identity()
-    then = [item for e in entries for item in e.get("identity", {}).items()]
-    return sorted({section for section, was in then if now.get(section) != was})
+def _versions(runfile: RunFile, registry: Registry) -> dict[str, str]:
+    """Distribution and version behind each section of the run file."""
+    return {where: registry.source(m) for where, m in runfile.crew.members().items()}
 
 
 def planned_cycles(entries: Iterable[Mapping[str, Any]]) -> int:
@@ -213,11 +251,11 @@ def cycle_records(entries: Iterable[Mapping[str, Any]]) -> dict[int, CycleRecord
 
 
 def final_record(entries: Iterable[Mapping[str, Any]]) -> CycleRecord | None:
-    """The record of the final fit in a journal, unless cycles were added or asked for since."""
+    """The record of the final fit in a journal, unless cycles were added or asked for, or options changed, since."""
     found = None
     for entry in entries:
         if entry["type"] == "FINAL":
             found = entry
-        elif entry["type"] in ("CYCLE_DONE", "TRAINING", "PLAN"):
+        elif entry["type"] in ("CYCLE_DONE", "TRAINING", "PLAN", "CHANGED"):
             found = None
     return None if found is None else record_from_json(found["record"])

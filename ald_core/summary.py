@@ -79,3 +79,16 @@ def _force(error: ForceError | None) -> str:
 
 def _drift(drift: float | None) -> str:
     return "" if drift is None or not math.isfinite(drift) else f"{drift / KCAL_PER_MOL:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes, seconds, as far as they matter."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )

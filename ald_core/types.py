@@ -15,16 +15,19 @@ from typing import Any, Generic, Literal, TypeVar
 import attrs
 import numpy as np
 from ase import Atoms
-from attrs.validators import ge
 from numpy.typing import NDArray
 
-from ald_core.options import option
+from ald_core.resources import Resources as Resources  # noqa: PLC0414  offered here, too
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["bulk", "gas"]
 ContactClass = Literal[0, 1, 2]
 """0: clear; 1: a pair inside the penalty zone; 2: a pair inside the inner cutoff."""
-FailureKind = Literal["numerical", "invalid", "resources", "infrastructure", "input"]
+FailureKind = Literal[
+    "numerical", "invalid", "time", "memory", "resources", "infrastructure", "input"
+]
+Ending = Literal["unknown", "timeout", "out_of_memory", "node_fail", "preempted", "cancelled"]
+"""What a scheduler says of the end of a job; all else, success and failure alike, is `unknown`: the files decide."""
 Role = Literal["label", "fit", "md", "predict"]
 
 T = TypeVar("T")
@@ -96,8 +99,8 @@ class Failure:
     """Why a task gave no result.
 
     kind: `numerical` (did not converge: the next rung may try another path to the same answer), `invalid` (output
-    missing, cut off or implausible: one identical retry), `resources` (time, memory), `infrastructure` (the machine),
-    `input` (no retry can help).
+    missing, cut off or implausible: one identical retry), `time` and `memory` (too little of it; `resources`
+    if it cannot be told of which: the retry gets more), `infrastructure` (the machine), `input` (no retry can help).
     """
 
     reason: str
@@ -202,6 +205,8 @@ class Case:
     """Starting configuration"""
     input: Path | None = None
     """The engine's own input file, when it has one (`run_md.in`)"""
+    resources: Resources | None = None
+    """Of its MD, where they are not those of the step"""
 
 
 @attrs.frozen(eq=False)
@@ -274,6 +279,8 @@ class Task(Generic[T]):
 
     `identity` is a digest of everything that the result depends on. `prepare(workdir, rung)` writes the inputs (same
     arguments, same bytes) and says what to run; `collect(workdir)` reads the outputs, as often as it is asked.
+    `gate` says whether a result is believed. It is no part of the identity: when it changes, results on disk are judged
+    again, and nothing is calculated anew.
     """
 
     role: Role
@@ -282,23 +289,17 @@ class Task(Generic[T]):
     identity: str
     prepare: Callable[[Path, int], JobSpec]
     collect: Callable[[Path], T | Failure]
+    gate: Callable[[T], T | Failure] | None = None
+    resources: Resources | None = None
+    """Where they are not those of the step"""
+
+    def judge(self, result: T | Failure) -> T | Failure:
+        """What `gate` says of a result."""
+        return result if isinstance(result, Failure) or self.gate is None else self.gate(result)
 
 
 RunJobs = Callable[[list[Task[Any]]], list[Any]]
 """Runs tasks through the scheduler; results (or the last `Failure`) in the order of the tasks."""
-
-
-@attrs.frozen
-class Resources:
-    """What one job of a step may use (`[resources.<step>]` in the run file)."""
-
-    cores: int = option(1, help="cores (threads) of one job", validator=ge(1), identity=False)
-    tasks_per_job: int = option(
-        1, help="tasks that run one after another in one job", validator=ge(1), identity=False
-    )
-    setup: tuple[str, ...] = option(
-        (), help="shell lines before the work starts (modules, exports)", identity=False
-    )
 
 
 @attrs.frozen
@@ -310,6 +311,8 @@ class Job:
     folder: Path
     script: Path
     resources: Resources
+    avoid: tuple[str, ...] = ()
+    """Nodes on which jobs died again and again"""
 
 
 @attrs.frozen
@@ -319,3 +322,27 @@ class JobStatus:
     id: str
     state: Literal["waiting", "running", "gone", "unknown"]
     detail: str = ""
+    """The scheduler's own words"""
+    ending: Ending = "unknown"
+    """Of a job that is gone"""
+    node: str = ""
+    """Where its script runs or ran"""
+    stuck: bool = False
+    """It waits for something that will not come by itself, such as a hold or a limit that it exceeds."""
+
+
+# ---------------------------------------------------------------- notices
+
+NoticeEvent = Literal["cycle", "finished", "stopped", "failed"]
+"""A cycle is finished; the run is finished, was stopped (by the user, or for a person to look), or failed."""
+
+
+@attrs.frozen
+class Notice:
+    """What people are told who do not watch."""
+
+    event: NoticeEvent
+    study: Path
+    title: str
+    """One line"""
+    text: str

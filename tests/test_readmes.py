@@ -7,6 +7,7 @@ import pytest
 
 from ald_core.options import markdown_table
 from ald_core.registry import Registry, role_named
+from ald_core.types import Resources
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- options: (.+) (\S+) -->\n\n?((?:\|.*\n)*)(.*)")
@@ -21,3 +22,10 @@ def test_option_tables_match_the_code(path):
         wanted = markdown_table(Registry().find(role_named(role), name))
         assert table.strip() == wanted, f"replace the table after the mark by:\n{wanted}"
         assert not next_line, f"leave a blank line after the table, or it swallows: {next_line}"
+
+
+def test_the_table_of_resources_matches_the_code():
+    text = (ROOT / "docs" / "resources.md").read_text()
+    table = text.partition("<!-- options: resources -->")[2].strip()
+    wanted = markdown_table(Resources)
+    assert table == wanted, f"replace the table after the mark by:\n{wanted}"

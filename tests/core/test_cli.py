@@ -91,7 +91,9 @@ def test_without_arguments_it_explains_itself(ald):
         assert command in out + err
 
 
-@pytest.mark.parametrize("command", ["run", "check", "status", "plugins", "cite"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "status", "stop", "release", "repair", "plugins", "cite"]
+)
 def test_every_command_explains_itself(ald, command):
     status, out, _ = ald(command, "--help")
     assert status == 0
@@ -142,6 +144,24 @@ def test_all_mistakes_in_one_go_without_a_traceback(ald, study):
     assert len(err.strip().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[[notify]]\n", "notify[0].use: is required: which notifier? (installed: none)"),
+        (
+            '[[notify]]\nuse = "mail"\n',
+            "line 17: notify[0].use: no notifier named 'mail'; pip install ald-mail (installed: none)",
+        ),
+        ('[notify]\nuse = "mail"\n', "notify: must be tables, [[notify]]"),
+    ],
+)
+def test_mistakes_in_notifiers(ald, study, text, sentence):
+    (study / "ald.toml").write_text(RUN_FILE + text)
+    status, _, err = ald("check", study)
+    assert status == 2
+    assert sentence in err
+
+
 def test_a_study_that_is_not_there(ald, tmp_path):
     status, out, err = ald("run", tmp_path)
     assert (status, out) == (2, "")
@@ -154,6 +174,64 @@ def test_status_before_the_first_run(ald, study):
     assert status == 2
     assert "has not been run yet; start it with `ald run`" in err
     assert not (study / ".ald").exists()
+
+
+def test_stop_release_and_repair_of_a_study_that_is_well(ald, study, monkeypatch):
+    from ald_core.journal import Journal
+
+    assert ald("stop", study) == (0, "no `ald run` is at work in this study\n", "")
+    with Journal.open(study) as journal:
+        for name in ("007-cold-1", "007-cold-2"):
+            details = {"reason": "no SCF", "kind": "numerical"}
+            journal.append({"type": "QUARANTINED", "task": name, "name": name, **details})
+    listed = (0, "007-cold-1: no SCF\n007-cold-2: no SCF\n", "")
+    assert ald("release", study) == listed
+    status, _, err = ald("release", study, "007-cold-3")
+    assert (status, err.partition(";")[0]) == (
+        2,
+        "ald: 007-cold-3: no label of this name is quarantined",
+    )
+    assert ald("release", study, "007-cold-1")[1].startswith("007-cold-1 is released; the next")
+    monkeypatch.chdir(study)
+    assert ald("release") == (0, "007-cold-2: no SCF\n", "")
+    assert ald("release", "007-cold-2")[0] == 0
+    assert ald("release") == (0, "", "")
+    assert ald("repair") == (0, "the journal is whole\n", "")
+
+
+def test_repair_shows_saves_and_lets_go_on(ald, study):
+    from ald_core.journal import Journal, read_journal
+
+    for value in range(2):
+        with Journal.open(study) as journal:
+            journal.append({"type": "STUDY", "run": "0a1b"})
+            journal.append({"type": "PLAN", "cycles": value})
+            journal.append({"type": "PLAN", "cycles": value})
+    damaged = study / ".ald" / "journal" / "000001.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b'"cycles":0', b'"cycles":5', 1))
+    status, _, err = ald("status", study)
+    assert status == 2
+    assert "line 4: damaged" in err
+    assert "`ald repair`" in err
+    for words, told in ((["--dry-run"], "5 records can be saved"), ([], "5 records were saved;")):
+        status, out, _ = ald("repair", study, *words)
+        assert status == 0
+        assert out.startswith(f"{damaged}: line 4 cannot be read\n")
+        assert told in out
+    assert [r["cycles"] for r in read_journal(study) if r["type"] == "PLAN"] == [0, 1, 1]
+
+
+def test_status_for_programs(ald, study):
+    import json
+
+    from ald_core.journal import Journal
+
+    with Journal.open(study) as journal:
+        journal.append({"type": "STUDY", "run": "0a1b"})
+    status, out, err = ald("status", study, "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert (found["state"], found["run"], found["study"]) == ("interrupted", "0a1b", str(study))
 
 
 def test_plugins_are_listed_with_their_source_and_broken_ones_with_the_reason(ald):

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 from ald_core.gates import pass_gates
-from ald_core.runfile import QualityOptions
+from ald_core.sections import QualityOptions
 from ald_core.types import Failure, Frame, Labels, Origin
 
 LARGE = "a force component of 51.5 eV/Å exceeds quality.max_force = 51.4"

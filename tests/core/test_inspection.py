@@ -81,7 +81,8 @@ def test_who_is_at_work(study):
         assert [row[0] for row in status(study).summary.rows] == ["1", "2", "final"]
     lock.write_text(here.replace('"boot": "', '"boot": "0'))  # before the machine was started again
     assert "at work" not in "".join(status(study).lines)
-    lock.write_text(here.replace('"host": "', '"host": "other-'))
+    elsewhere = here.replace('"host": "', '"host": "other-').replace('"boot": "', '"boot": "0')
+    lock.write_text(elsewhere)
     assert any(line.endswith("is at work, unless it died there") for line in status(study).lines)
 
 

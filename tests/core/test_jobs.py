@@ -26,7 +26,17 @@ from ald_core.jobs import JobRunner
 from ald_core.journal import Journal, read_journal
 from ald_core.ledger import RETRIES
 from ald_core.roles import Scheduler
-from ald_core.types import Failure, FailureKind, Job, JobSpec, JobStatus, Resources, Role, Task
+from ald_core.types import (
+    Ending,
+    Failure,
+    FailureKind,
+    Job,
+    JobSpec,
+    JobStatus,
+    Resources,
+    Role,
+    Task,
+)
 
 Actions = Sequence[str]
 
@@ -592,7 +602,11 @@ def test_reasons_are_one_line_and_hold_the_last_words_of_the_program(world: Worl
 
 
 def test_finished_tasks_of_a_killed_pack_count(world: World) -> None:
-    tasks = [world.task("a"), command_task("b", "kill -9 $PPID; sleep 1"), world.task("c")]
+    tasks = [
+        world.task("a"),
+        command_task("b", "kill -9 $(ps -o ppid= -p $PPID) $PPID; sleep 1"),
+        world.task("c"),
+    ]
 
     class Once(FakeScheduler):
         def find(self, prefix: str) -> dict[str, list[JobStatus]]:
@@ -820,7 +834,7 @@ def test_commands_may_name_the_folder_of_the_task(world: World) -> None:
 
 def test_a_superseded_run_submits_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fcntl.flock", lambda *_: None)
-    monkeypatch.setattr("ald_core.lock._is_alive", lambda *_: False)
+    monkeypatch.setattr("ald_core.lock.Holder.is_alive", lambda _: False)
     with Journal.open(world.study) as old:
         runner = JobRunner(world.study, "0a1b", old, Untouchable(), {}, poll=0.001)
         with Journal.open(world.study), pytest.raises(Stopped, match="taken over"):
@@ -838,7 +852,7 @@ def test_a_run_that_is_superseded_while_it_waits_for_room_submits_nothing(
             raise SubmitRefused("queue full", retry_later=True)
 
     monkeypatch.setattr("fcntl.flock", lambda *_: None)
-    monkeypatch.setattr("ald_core.lock._is_alive", lambda *_: False)
+    monkeypatch.setattr("ald_core.lock.Holder.is_alive", lambda _: False)
     scheduler = Overtaken(actions=["busy"] * 9)
     with pytest.raises(Stopped, match="taken over"):
         world.run(scheduler, world.tasks(1))
@@ -866,3 +880,227 @@ def test_a_disk_that_fills_up_stops_the_run_and_nothing_is_lost(
             world.run(scheduler, tasks)
     assert world.run(scheduler, tasks) == done(tasks)
     world.check(tasks)
+
+
+# ---------------------------------------------------------------- how jobs end, in the words of the scheduler
+
+
+class Killing(FakeScheduler):
+    """Its first jobs take the claim and die, one per ending; the scheduler knows why, in its queue or only if asked."""
+
+    name: ClassVar[str] = "killing"
+    endings: ClassVar[list[Ending]] = []
+    listed: ClassVar[bool] = True
+    begin: ClassVar[bool] = True
+
+    def submit(self, job: Job) -> str:
+        job_id = super().submit(job)
+        if int(job_id) < len(self.endings):
+            self.queue.pop()
+            if self.begin:
+                (job.folder / "claim").write_text("claim.x host 1\n")
+        self.jobs = {**getattr(self, "jobs", {}), job.name: job}
+        return job_id
+
+    def _end(self, name: str) -> JobStatus:
+        number = self.submitted.index(name)
+        ending = self.endings[number] if number < len(self.endings) else "unknown"
+        return JobStatus(str(number), "gone", ending.upper(), ending, f"n{number // 3}")
+
+    def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+        gone = {name: [self._end(name)] for name in self.submitted} if self.listed else {}
+        return gone | super().find(prefix)
+
+    def explain(self, name: str, job_id: str, folder: Path) -> JobStatus | None:
+        assert job_id == str(self.submitted.index(name))
+        return self._end(name)
+
+
+def killing(*endings: Ending, **more: Any) -> Killing:
+    return type("Killing", (Killing,), {"endings": list(endings), **more})()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_job_that_wanted_time_or_memory_gets_more(world: World, listed: bool) -> None:
+    asked = Resources(time="01:00:00", memory="1000", max_memory="2000")
+    scheduler = killing("timeout", "out_of_memory", "out_of_memory", "timeout", listed=listed)
+    task = world.task("t")
+    assert world.run(scheduler, [task], {"label": asked}) == ["t done"]
+    assert [r["kind"] for r in world.records("LOST")] == ["time", "memory", "memory", "time"]
+    seen = [
+        (scheduler.jobs[n].resources.time, scheduler.jobs[n].resources.memory)
+        for n in scheduler.submitted
+    ]
+    times = ["01:00:00", "01:30:00", "01:30:00", "01:30:00", "02:15:00"]
+    assert seen == list(zip(times, ["1000M", "1000M", "1500M", "2000M", "2000M"], strict=True))
+    world.check([task])
+
+
+def test_a_task_that_never_has_time_enough_is_given_up(world: World) -> None:
+    (result,) = world.run(
+        killing(*["timeout"] * 9), [world.task("t")], {"label": Resources(time="5")}
+    )
+    assert isinstance(result, Failure)
+    assert result.kind == "time"
+    assert len(world.records("LOST")) == RETRIES["time"] + 1
+
+
+def test_a_plugin_that_misses_time_or_memory_gets_more_of_both(world: World) -> None:
+    class Once(FakeScheduler):
+        def submit(self, job: Job) -> str:
+            asked.append((job.resources.time, job.resources.memory))
+            return super().submit(job)
+
+    asked: list[tuple[str | None, str | None]] = []
+    task = world.task("t", fail={0: Failure("not enough", "resources")})
+    world.run(Once(), [task], {"label": Resources(time="100", memory="100")})
+    assert asked[0] == ("01:40:00", "100M")
+    assert asked[1] == ("02:30:00", "150M")
+
+
+def test_only_nodes_on_which_jobs_died_twice_are_avoided(world: World) -> None:
+    tasks = world.tasks(5)
+    scheduler = killing("node_fail", "preempted", "timeout", "node_fail", "timeout")
+    assert world.run(scheduler, tasks) == done(tasks)
+    assert [r["node"] for r in world.records("LOST")] == ["n0", "n0", "n0", "n1", "n1"]
+    kinds = [r["kind"] for r in world.records("LOST")]
+    assert kinds == ["infrastructure", "infrastructure", "time", "infrastructure", "time"]
+    avoided = {scheduler.jobs[name].avoid for name in scheduler.submitted}
+    assert avoided == {(), ("n0",)}
+
+
+def test_a_killed_program_waits_for_the_word_of_the_scheduler(world: World) -> None:
+    class Slow(FakeScheduler):
+        """The job is over when it is asked for the third time; then it is known that memory was short."""
+
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            self.queries += 1
+            if self.queue:
+                execute(self.queue.pop()[0])
+                self.queries = 1
+            state = [JobStatus("0", "running")] if self.queries < 3 else []
+            return dict.fromkeys(
+                self.submitted, state or [JobStatus("0", "gone", "", "out_of_memory")]
+            )
+
+    task = command_task("t", "kill -9 $$")
+    (result,) = world.run(Slow(), [task], {"label": Resources(memory="1GB")})
+    assert result == Failure("the program was killed (signal 9)", "memory")
+    assert len(world.records("REJECTED")) == RETRIES["memory"] + 1
+
+
+@pytest.mark.parametrize("begin", [True, False])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_job_that_the_user_cancelled_holds_the_step_until_the_next_run(
+    world: World, begin: bool, listed: bool
+) -> None:
+    tasks = world.tasks(3)
+    scheduler = killing("cancelled", begin=begin, listed=listed)
+    with pytest.raises(InputError, match=r"-1 \(0\) was cancelled, and not by this run; `ald run`"):
+        world.run(scheduler, tasks)
+    assert len(world.records("CANCELLED")) == 1
+    assert world.run(scheduler, tasks) == done(tasks)
+    world.check(tasks)
+    assert len(world.records("VOID")) == (not begin)
+    assert [r["tasks"] for r in world.records("LOST")] == [[]] * begin
+    assert not world.records("REJECTED", "QUARANTINED", "GIVEN_UP")
+
+
+def test_programs_killed_in_a_cancelled_job_are_no_failures(world: World) -> None:
+    class Cancelled(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            for job, _ in self.queue:
+                execute(job)
+                (job.folder / "job.exit").unlink()
+            self.queue.clear()
+            return {n: [JobStatus("1", "gone", "CANCELLED", "cancelled")] for n in self.submitted}
+
+    tasks = [command_task("killed", "kill -15 $$"), world.task("good")]
+    packed: dict[Role, Resources] = {"label": Resources(tasks_per_job=2)}
+    scheduler = Cancelled()
+    for _ in range(8):
+        with pytest.raises(InputError, match="was cancelled"):
+            world.run(scheduler, tasks, packed)
+    assert not world.records("REJECTED")
+    assert world.executed() == {"good": 1}
+
+
+def test_of_two_jobs_of_one_name_the_superfluous_one_is_cancelled(world: World) -> None:
+    class Double(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            if not self.queries:
+                self.queries += 1
+                known = [JobStatus("7", "waiting"), JobStatus("1", "running")]
+                return dict.fromkeys(self.submitted, known)
+            gone = JobStatus("7", "gone", "CANCELLED", "cancelled")
+            found = super().find(prefix)
+            return {name: [gone, *found.get(name, [])] for name in self.submitted}
+
+        def cancel(self, ids: Sequence[str]) -> None:
+            cancelled.extend(ids)
+
+    cancelled: list[str] = []
+    tasks = world.tasks(1)
+    scheduler = Double(actions=["twice"])
+    assert world.run(scheduler, tasks) == done(tasks)
+    assert cancelled == ["7"]
+    world.check(tasks)
+
+
+def test_what_waits_for_ever_is_told_once_for_each_reason(world: World) -> None:
+    class Held(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            if self.queries < 9:
+                self.queries += 1
+                detail = "PENDING (JobHeldUser)" if self.queries < 5 else "PENDING (Priority)"
+                status = JobStatus("3", "waiting", detail, stuck=self.queries < 5)
+                return {name: [status] for name in self.submitted}
+            return super().find(prefix)
+
+    tasks = world.tasks(4)
+    assert world.run(Held(), tasks) == done(tasks)
+    assert world.notes().count("may do so for ever: PENDING (JobHeldUser)") == 1
+    assert "Priority" not in world.notes()
+
+
+def test_jobs_of_unknown_origin_are_told_and_left_alone(world: World) -> None:
+    class Haunted(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            strange = {
+                f"{prefix}label-0-{i}": [JobStatus("66", s)]
+                for i, s in enumerate(("running", "gone"))
+            }
+            return super().find(prefix) | strange  # type: ignore[operator]
+
+    tasks = world.tasks(3)
+    assert world.run(Haunted(), tasks) == done(tasks)
+    assert world.notes().count("has a job ald-0a1b-label-0-0 (66) that is not on record") == 1
+    assert "label-0-1" not in world.notes()
+
+
+def test_nothing_is_submitted_while_nobody_answers(world: World) -> None:
+    class Deaf(FakeScheduler):
+        def find(self, prefix: str) -> dict[str, list[JobStatus]]:
+            if self.queries < 20:
+                self.queries += 1
+                before.append(len(self.submitted))
+                raise SchedulerUnavailable("connection refused")
+            return super().find(prefix)
+
+    before: list[int] = []
+    tasks = world.tasks(5)
+    assert world.run(Deaf(actions=["lost"]), tasks) == done(tasks)
+    assert set(before) == {1}
+    assert len(world.records("VOID")) == 1
+    world.check(tasks)
+
+
+def test_tasks_that_need_the_same_share_a_job(world: World) -> None:
+    big = Resources(nodes=4)
+    tasks = [attrs.evolve(world.task(f"{i}"), resources=big if i % 2 else None) for i in range(6)]
+    scheduler = killing()
+    assert world.run(scheduler, tasks, {"label": Resources(tasks_per_job=9)}) == done(tasks)
+    # The others are packed; those with resources of their own follow these, which put one into each job.
+    packs = [[a["name"] for a in r["attempts"]] for r in world.records("INTENT")]
+    assert packs == [["0", "2", "4"], ["1"], ["3"], ["5"]]
+    assert [scheduler.jobs[n].resources.nodes for n in scheduler.submitted] == [1, 4, 4, 4]

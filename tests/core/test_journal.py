@@ -53,6 +53,20 @@ def test_generations_add_up(tmp_path: Path) -> None:
         assert values(tmp_path) == [1, 2, 3, 4]
 
 
+def test_some_kinds_only(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        for kind in ("A", "B", "AB", "A"):
+            journal.append({"type": kind, "value": kind})
+        journal.append({"value": "last", "type": "B"})  # not as we write it, but right
+    write(tmp_path, 7)
+    found = read_journal(tmp_path, ("B", "X"))
+    assert [record["value"] for record in found] == ["B", "last", 7]
+    path = tmp_path / ".ald" / "journal" / "000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"AB"', b'"AC"', 1))
+    with pytest.raises(InputError, match=r"000001\.jsonl, line 5: damaged"):
+        read_journal(tmp_path, ("B",))
+
+
 def test_torn_at_every_byte(tmp_path: Path) -> None:
     write(tmp_path, "old")
     path = write(tmp_path, "a", "b", "c")
@@ -150,63 +164,6 @@ def test_a_second_run_is_refused_in_one_sentence(tmp_path: Path) -> None:
         assert f"process {os.getpid()} on host {os.uname().nodename}" in message
         assert len(list((tmp_path / ".ald" / "journal").iterdir())) == 1
     write(tmp_path, 1)
-
-
-@pytest.mark.parametrize("content", ["", "{", '{"host": 1}', "[]", "\0\0\0"])
-def test_an_unreadable_lock_that_nobody_holds_is_no_lock(tmp_path: Path, content: str) -> None:
-    write(tmp_path, 1)
-    (tmp_path / ".ald" / "lock").write_text(content)
-    write(tmp_path, 2)
-    assert values(tmp_path) == [1, 2]
-
-
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
-    code = (
-        "import os, sys; from pathlib import Path; from ald_core.journal import Journal\n"
-        f"Journal.open(Path({str(tmp_path)!r})).append({{'type': 'X', 'value': 1}})\n"
-        "os.kill(os.getpid(), 9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    assert json.loads((tmp_path / ".ald" / "lock").read_text())["pid"] != os.getpid()
-    write(tmp_path, 2)
-    assert values(tmp_path) == [1, 2]
-
-
-def _lock_content(tmp_path: Path) -> dict[str, object]:
-    with Journal.open(tmp_path):
-        content: dict[str, object] = json.loads((tmp_path / ".ald" / "lock").read_text())
-    return content
-
-
-def test_a_holder_elsewhere_has_to_be_looked_after_by_a_person(tmp_path: Path) -> None:
-    mine = _lock_content(tmp_path)
-    lock = tmp_path / ".ald" / "lock"
-    lock.write_text(json.dumps({**mine, "host": "elsewhere", "boot": "other", "pid": 12}))
-    with pytest.raises(InputError, match=r"process 12 on host elsewhere\) may still work.*delete"):
-        Journal.open(tmp_path)
-    # The same machine after a reboot: nobody can hold it.
-    lock.write_text(json.dumps({**mine, "boot": "other", "pid": 1}))
-    write(tmp_path, 1)
-
-
-def test_without_flock_the_process_itself_is_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fcntl.flock", lambda *_: None)
-    mine = _lock_content(tmp_path)
-    lock = tmp_path / ".ald" / "lock"
-    with subprocess.Popen(["sleep", "60"]) as other:
-        try:
-            import psutil
-
-            started = psutil.Process(other.pid).create_time()
-            lock.write_text(json.dumps({**mine, "pid": other.pid, "started": started}))
-            with pytest.raises(InputError, match=f"process {other.pid}"):
-                Journal.open(tmp_path)
-            lock.write_text(json.dumps({**mine, "pid": other.pid, "started": started - 100}))
-            write(tmp_path, 1)  # the number was given to another process since
-        finally:
-            other.kill()
 
 
 def test_jobs_do_not_inherit_the_lock(tmp_path: Path) -> None:

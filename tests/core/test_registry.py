@@ -11,7 +11,16 @@ import pytest
 from ald_core.errors import PluginError
 from ald_core.hookspecs import hookimpl
 from ald_core.registry import OFFICIAL, Registry, role_named
-from ald_core.roles import Fitter, Labeler, MDEngine, Scheduler, Selector, Weighting
+from ald_core.roles import (
+    ROLES,
+    Fitter,
+    Labeler,
+    MDEngine,
+    Notifier,
+    Scheduler,
+    Selector,
+    Weighting,
+)
 
 
 @attrs.frozen
@@ -95,6 +104,7 @@ def complete(role):
         ("ald_selectors", Selector),
         ("ald_weightings", Weighting),
         ("ald_fitters", Fitter),
+        ("ald_notifiers", Notifier),
     ],
 )
 def test_every_hook_brings_capabilities_of_its_role_only(shelf, hook, role):
@@ -321,4 +331,4 @@ def test_a_word_that_is_no_role():
 
 
 def test_official_names_belong_to_roles():
-    assert {role for role, _ in OFFICIAL} <= {"labeler", "fitter", "md engine", "scheduler"}
+    assert {role for role, _ in OFFICIAL} <= {r.role for r in ROLES}

@@ -397,3 +397,51 @@ def test_locate_knows_tables_arrays_and_sections():
         "no",
     ]
     assert [locate(text, p) for p in places] == [1, 2, 4, 6, 8, 11, 10, 13, 2, None]
+
+
+# ---------------------------------------------------------------- resources of single cases
+
+
+def test_a_case_may_have_resources_of_its_own(read):
+    text = GOOD.replace(
+        "[resources.label]", "[resources.md]\ntime = 90\nppn = 4\n\n[resources.label]"
+    )
+    plain = read(text)
+    found = read(
+        text.replace(
+            "temperature = 900", 'temperature = 900\nresources = { time = "2-00:00:00", nodes = 3 }'
+        )
+    )
+    cold, warm = found.cases
+    assert cold.resources is None
+    assert warm.resources == attrs.evolve(found.resources["md"], time="2-00:00:00", nodes=3)
+    assert (warm.resources.ppn, found.resources["md"].time) == (4, "01:30:00")
+    assert found.all_resources()["case[1].resources"] is warm.resources
+    assert found.identity() == plain.identity()  # which changes no result
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("{ tiem = 3 }", "case[1].resources.tiem: no such option; did you mean 'time'?"),
+        ("{ nodes = 0 }", "case[1].resources.nodes: 'nodes' must be >= 1: 0"),
+        ("3", "case[1].resources: a table is needed, not 3"),
+    ],
+)
+def test_mistakes_in_them_are_named(read, value, problem):
+    text = GOOD.replace("temperature = 900", f"temperature = 900\nresources = {value}")
+    assert lines(problems(read, text)) == [f"line 25: {problem}"]
+
+
+def test_what_all_steps_share_stands_in_one_place(read):
+    text = GOOD.replace(
+        "[resources.label]", '[resources]\nqueue = "q"\nppn = 4\n\n[resources.label]\nppn = 2'
+    )
+    found = read(text.replace("temperature = 900", "temperature = 900\nresources = { nodes = 3 }"))
+    asked = {step: (r.queue, r.ppn, r.cores) for step, r in found.resources.items()}
+    assert asked == {"label": ("q", 2, 2)} | dict.fromkeys(("fit", "md", "predict"), ("q", 4, 1))
+    assert found.cases[1].resources == attrs.evolve(found.resources["md"], nodes=3)
+    text = GOOD.replace("[resources.label]", '[resources]\nquue = "q"\n\n[resources.label]')
+    assert lines(problems(read, text)) == [
+        "line 39: resources.quue: no such option; did you mean 'queue'?"
+    ]

@@ -1,6 +1,11 @@
+import contextlib
 import hashlib
+import os
+import re
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -240,3 +245,136 @@ def test_outputs_must_be_those_of_the_report(tmp_path: Path) -> None:
         assert not script.outputs_agree(task, ("a", "b"), report)
     (task / "a").unlink()
     assert not script.outputs_agree(task, ("a", "b"), report)
+
+
+# ---------------------------------------------------------------- several tasks at the same time
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_so_many_tasks_run_at_the_same_time_and_no_more(tmp_path: Path, shell: str) -> None:
+    folder, log = tmp_path / "job", tmp_path / "log"
+    text = f'echo + >>"{log}"; sleep 0.15; echo - >>"{log}"; echo $0 >a'
+    tasks = make(folder, [sh(text, "a")] * 7, Resources(tasks_per_job=7, concurrent=3))
+    assert run(folder, shell) == 0
+    running, most = 0, 0
+    for line in log.read_text().splitlines():
+        running += 1 if line == "+" else -1
+        most = max(most, running)
+    assert (most, running) == (3, 0)
+    holder = script.read_claim(folder)
+    assert holder is not None
+    assert script.read_job_exit(folder, NAME, holder) == 0
+    for task in tasks:
+        report = script.read_task_exit(task, holder)
+        assert report is not None
+        assert report.status == 0
+        assert script.outputs_agree(task, ("a",), report)
+    assert not list(folder.glob(".begun*"))
+
+
+def test_a_lane_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    bad, *good = make(
+        folder,
+        [sh("kill -9 $PPID"), *[sh("sleep 0.1; echo 1 >a", "a")] * 3],
+        Resources(concurrent=2),
+    )
+    assert run(folder) == 0
+    holder = script.read_claim(folder)
+    assert holder is not None
+    assert script.read_job_exit(folder, NAME, holder) == 0
+    assert script.read_task_exit(bad, holder) is None
+    assert all(script.read_task_exit(task, holder) for task in good)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_request_to_end_goes_on_to_the_programs_and_nothing_is_reported(
+    tmp_path: Path, shell: str
+) -> None:
+    folder = tmp_path / "job"
+    text = "trap 'echo ended >end; exit 0' TERM; echo 1 >begun; sleep 30 & wait"
+    tasks = make(folder, [sh(text, "end")] * 3, Resources(concurrent=2))
+    command = [shell, "sh"] if shell == "busybox" else [shell]
+    process = subprocess.Popen([*command, str(folder / "job.sh")], cwd="/", start_new_session=True)
+    while not all((task / "begun").exists() for task in tasks[:2]):
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(10) == 143
+    assert [(task / "end").exists() for task in tasks] == [True, True, False]
+    assert not list(folder.rglob("*.exit"))
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+# ---------------------------------------------------------------- launchers, modules, lines for the scheduler
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (Resources(nodes=2, ppn=3), []),
+        (
+            Resources(nodes=2, ppn=3, cores=4, launcher="srun", launcher_options=("--mpi=a b",)),
+            ["srun", "--nodes=2", "--ntasks=6", "--ntasks-per-node=3", "--cpus-per-task=4", "--mpi=a b"],
+        ),
+        (
+            Resources(launcher="srun", concurrent=4, memory="2GB"),
+            ["srun", "--nodes=1", "--ntasks=1", "--ntasks-per-node=1", "--cpus-per-task=1", "--exact", "--mem=512M"],
+        ),
+        (
+            Resources(nodes=2, ppn=3, launcher="mpirun", launcher_options=("--map-by", "ppr:1:node")),
+            ["mpirun", "-np", "6", "--map-by", "ppr:1:node"],
+        ),
+        (Resources(nodes=2, ppn=3, launcher="ibrun"), ["ibrun", "-n", "6", "-o", "0"]),
+    ],
+    ids=["none", "srun", "shared", "mpirun", "ibrun"],
+)  # fmt: skip
+def test_launchers_stand_before_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resources: Resources, words: list[str]
+) -> None:
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    for name in ("srun", "mpirun", "ibrun"):
+        launcher = bin_folder / name
+        launcher.write_text('#!/bin/sh\nprintf "%s\\n" "${0##*/}" "$@"\n')
+        launcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:/usr/bin:/bin")
+    spec = JobSpec(("echo", "a 'b'\n$c"), ("stdout",))
+    (task,) = make(tmp_path / "job", [spec], resources)
+    assert run(tmp_path / "job") == 0
+    expected = [*words, *(["echo"] if words else []), "a 'b'\n$c"]
+    assert (task / "stdout").read_text() == "\n".join(expected) + "\n"
+
+
+def test_ibrun_gives_each_of_several_tasks_its_own_processes(tmp_path: Path) -> None:
+    asked = Resources(ppn=4, launcher="ibrun", concurrent=3)
+    folder = tmp_path / "job"
+    make(folder, [sh(":")] * 5, asked)
+    text = (folder / "job.sh").read_text()
+    assert re.findall(r"^ald_offset=(\d+)$", text, re.MULTILINE) == ["0", "4", "8"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_modules_are_loaded_and_a_missing_one_stops_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    init = tmp_path / "init" / "sh"
+    init.parent.mkdir()
+    init.write_text(
+        'module() { [ "$2" = missing ] && { echo no such module >&2; return 1; }\nM="$M<$*>"; export M; }\n'
+    )
+    monkeypatch.setenv("MODULESHOME", str(tmp_path))
+    names = ("intel/2023", "a 'b' $(touch pwned);\"x\"")
+    (task,) = make(tmp_path / "job", [sh("echo $M", "stdout")], Resources(modules=names))
+    assert run(tmp_path / "job", shell) == 0
+    assert (task / "stdout").read_text() == "".join(f"<load {name}>" for name in names) + "\n"
+    make(tmp_path / "bad", [sh(":")], Resources(modules=("missing",)))
+    assert run(tmp_path / "bad", shell) == 77
+    assert "no such module" in (tmp_path / "bad" / "job.out").read_text()
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_lines_for_the_scheduler_stand_where_it_looks_for_them(tmp_path: Path) -> None:
+    make(tmp_path / "job", [sh(":")], Resources(extra=("#SBATCH --gres=gpu:a100:2", "# x")))
+    lines = (tmp_path / "job" / "job.sh").read_text().splitlines()
+    assert lines[:3] == ["#!/bin/sh", "#SBATCH --gres=gpu:a100:2", "# x"]

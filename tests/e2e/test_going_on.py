@@ -51,7 +51,7 @@ def test_a_final_fit_without_md_does_not_replace_the_one_with_it(study, undistur
 def test_an_extension_that_was_interrupted_is_remembered(study, tmp_path, undisturbed):
     shutil.rmtree(study.path)
     shutil.copytree(undisturbed.path, study.path)
-    process = study.start("run", "--cycles", "3")
+    process = study.start("run", "--cycles", "3", "--copied")
     end = time.monotonic() + 60
     while not list(study.path.glob("ALC-3/jobs/*-label-*")) and time.monotonic() < end:
         time.sleep(0.05)
@@ -67,7 +67,7 @@ def test_a_model_that_was_deleted_is_passed_over_with_a_word(study, tmp_path, un
     shutil.rmtree(study.path)
     shutil.copytree(undisturbed.path, study.path)
     shutil.rmtree(study.path / "ALC-1" / "GEN_FF")
-    outcome = study.run("--cycles", "3")
+    outcome = study.run("--cycles", "3", "--copied")
     assert "ALC-1/GEN_FF/params.json is gone" in outcome.out
 
 

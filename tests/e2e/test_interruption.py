@@ -11,7 +11,7 @@ import pytest
 
 from ald_core.inspection import read_status
 
-LABEL_JOBS = r"label jobs: \d waiting, \d running, \d to be collected"
+LABELS = r"label: \d waiting, \d running, \d done, 0 failed(, about .* left)?"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_two_runs_at_once(counted):
 
     def labels_under_way():
         told[:] = read_status(study.path / "ald.toml").lines
-        return any(re.fullmatch(LABEL_JOBS, line) for line in told)
+        return any(re.fullmatch(LABELS, line) for line in told)
 
     wait_for(labels_under_way)
     assert told[0] == "cycle 1, final fit: label"

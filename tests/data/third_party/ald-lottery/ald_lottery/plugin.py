@@ -22,6 +22,7 @@ class LotteryScheduler(Scheduler):
 
     name: ClassVar[str] = "lottery"
     patience: ClassVar[float] = 0.0
+    poll: ClassVar[float] = 0.1
     longest: float = option(0.5, help="seconds that a job waits at most", identity=False)
 
     def submit(self, job):
