@@ -1,10 +1,13 @@
 """Writes what the design-matrix generator of ChIMES writes, from the same control file and trajectories.
 
-`A.txt`, `b.txt`, `b-labeled.txt`, `natoms.txt`, `dim.txt`, `params.header`, `ff_groups.map`. One frame of the matrix is
-in memory at a time. Every file gets its name when all are complete.
+`A.txt`, `b.txt`, `b-labeled.txt`, `natoms.txt`, `dim.txt`, `params.header`, `ff_groups.map`, and `frames.0000.log` with
+number, composition and seconds of each frame. One frame of the matrix is in memory at a time. Every file gets its name
+when all are complete.
 """
 
 import itertools
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.design import design_targets
-from ald_chimes_lsq.design_rows import constraint_rows, design_matrix
+from ald_chimes_lsq.design import FittedFrame, fitted_frame
+from ald_chimes_lsq.design_rows import constraint_rows
 from ald_chimes_lsq.formats.params_write import header_text, map_text
 from ald_chimes_lsq.formats.setup import FitSetup
 from ald_chimes_lsq.formats.tokens import Place
 from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, read_trajectories
 from ald_chimes_lsq.formats.xyzf import XyzfFrame
-from ald_chimes_lsq.frame_rows import ENERGY_ROWS, count_columns
-from ald_core.errors import InputError
+from ald_chimes_lsq.frame_rows import count_columns
+from ald_chimes_lsq.kernels.neighbours import find_edges
+from ald_chimes_lsq.kernels.packing import pack_basis
+from ald_chimes_lsq.structure import AtomError, type_numbers
 
 Floats = NDArray[np.float64]
 
@@ -35,12 +40,6 @@ MATRIX, RIGHT, LABELED, ATOMS, DIMENSIONS = (
     "natoms.txt",
     "dim.txt",
 )
-_NINE = [0, 3, 4, 3, 1, 5, 4, 5, 2]
-"""xx yy zz xy xz yz of a trajectory as xx xy xz yx yy yz zx zy zz."""
-_STRESS_LABELS = {
-    3: ("s_xx", "s_yy", "s_zz"),
-    9: ("s_xx", "s_xy", "s_xz", "s_yx", "s_yy", "s_yz", "s_zx", "s_zy", "s_zz"),
-}
 _NEW = ".new"
 
 
@@ -51,6 +50,8 @@ class DesignSize:
     n_frames: int
     n_rows: int
     n_columns: int
+    closest: tuple[float, ...] = ()
+    """Å, the shortest distance of each type of pairs, infinite for none in the cutoff; only if A was computed"""
 
 
 @attrs.frozen(eq=False)
@@ -61,6 +62,10 @@ class SelectedFrame:
     """Over all trajectories, from 0"""
     entry: TrajectoryEntry
     frame: XyzfFrame
+
+    def fitted(self, setup: FitSetup) -> FittedFrame:
+        """Its rows and right-hand sides."""
+        return fitted_frame(setup, self.frame, self.index)
 
 
 def write_design(
@@ -77,15 +82,14 @@ def write_design(
     Raises:
         InputError: a trajectory is missing or malformed, or a frame does not fit the set-up.
     """
-    (folder / HEADER).write_text(header_text(setup.basis))
-    (folder / MAP).write_text(map_text(setup.basis))
     n_columns = count_columns(setup.basis, offsets=setup.has_offsets)
     if setup.n_frames == 0:
         for name, line in (("x.txt", "0\n"), ("Ax.txt", "1\n"), (RIGHT, "1\n")):
             (folder / name).write_text(line * n_columns)
+        _write_basis(setup.basis, folder)
         return DesignSize(0, 0, n_columns)
     by_rank = _distribute(_numbered_frames(setup), setup.skip_frames, ranks)
-    with _Files(folder, n_columns, split=setup.split_files, matrix=matrix) as files:
+    with _Files(folder, setup, n_columns, matrix=matrix) as files:
         for rank, frames in enumerate(by_rank):
             files.begin(rank)
             for selected in frames:
@@ -94,44 +98,20 @@ def write_design(
                 files.add_constraints(setup)
             files.end(rank)
         files.finish()
-    return DesignSize(sum(map(len, by_rank)), files.n_rows, n_columns)
+    _write_basis(setup.basis, folder)
+    return DesignSize(
+        sum(map(len, by_rank)), files.n_rows, n_columns, tuple(files.closest.tolist())
+    )
+
+
+def _write_basis(basis: Basis, folder: Path) -> None:
+    (folder / HEADER).write_text(header_text(basis))
+    (folder / MAP).write_text(map_text(basis))
 
 
 def selected_frames(setup: FitSetup) -> list[SelectedFrame]:
     """The frames of a fit in the order of the rows, as one process of the ChIMES program takes them."""
     return _distribute(_numbered_frames(setup), setup.skip_frames, 1)[0]
-
-
-def frame_rows(setup: FitSetup, selected: SelectedFrame) -> Floats:
-    """Rows of the design matrix.
-
-    Raises:
-        InputError: with the place of the frame.
-    """
-    frame, index = selected.frame, selected.index
-    stress = setup.fit_stress.of(index)
-    try:
-        return design_matrix(
-            setup.basis,
-            frame.elements,
-            frame.positions,
-            frame.cell,
-            stress=None if stress == "none" else stress,
-            energy=setup.fit_energy.of(index),
-            offsets=setup.has_offsets,
-        )
-    except InputError as error:
-        raise Place(frame.path, frame.line).error(error.reason) from None
-
-
-def frame_targets(setup: FitSetup, selected: SelectedFrame) -> tuple[Floats, int]:
-    """Right-hand sides of the rows of a frame, and the number of stress rows."""
-    rows = setup.fit_stress.of(selected.index)
-    stress, energy = selected.frame.fitted_labels(rows, setup.fit_energy.of(selected.index))
-    values: Sequence[float] | None = stress
-    if stress is not None and rows == "full":
-        values = [stress[i] for i in _NINE]
-    return design_targets(selected.frame.forces, values, energy), len(values or ())
 
 
 def _numbered_frames(setup: FitSetup) -> list[SelectedFrame]:
@@ -160,11 +140,13 @@ def _distribute(
 class _Files:
     """The files of rows, written one frame after another; none is there under its name unless all are complete."""
 
-    def __init__(self, folder: Path, n_columns: int, *, split: bool, matrix: bool):
+    def __init__(self, folder: Path, setup: FitSetup, n_columns: int, *, matrix: bool):
         self.n_rows = 0
+        self.closest = np.full(len(setup.basis.pairs), np.inf)
+        self._packed = pack_basis(setup.basis)
         self._folder = folder
         self._n_columns = n_columns
-        self._split = split
+        self._split = setup.split_files
         self._wanted = matrix
         self._stack = ExitStack()
         self._names: list[str] = []
@@ -190,6 +172,7 @@ class _Files:
     def begin(self, rank: int) -> None:
         """Rows of a process begin."""
         self._first = self.n_rows
+        self._log = self._open(f"frames.{rank:04d}.log")
         if self._wanted and self._split:
             self._matrix = self._open(f"A.{rank:04d}.txt")
 
@@ -205,21 +188,32 @@ class _Files:
 
     def add(self, setup: FitSetup, selected: SelectedFrame) -> None:
         """Rows of a frame."""
-        right, n_stress = frame_targets(setup, selected)
-        n_atoms = len(selected.frame.elements)
+        start = time.perf_counter()
+        fitted = selected.fitted(setup)
+        right = fitted.right.tolist()
+        n_forces, n_stress, _ = fitted.counts
         if self._matrix is not None:
-            rows = frame_rows(setup, selected)
-            n = setup.basis.n_short_range + (
-                len(setup.basis.pairs) if setup.basis.fit_charges else 0
-            )
-            self._matrix.writelines(_row_texts(rows, n, 3 * n_atoms, n_stress))
+            rows = fitted.rows(setup.basis, offsets=setup.has_offsets)
+            n = count_columns(setup.basis, offsets=False)
+            self._matrix.writelines(_row_texts(rows, n, n_forces, n_stress))
+            self._look_for_close_pairs(setup.basis, fitted)
         else:
             _check_elements(setup.basis, selected.frame)
-        self._right.write("%.16e\n" * len(right) % tuple(right.tolist()))
-        labels = zip(_labels(selected, len(right), n_stress), right.tolist(), strict=True)
+        self._right.write("%.16e\n" * len(right) % tuple(right))
+        labels = zip(_labels(selected.entry, fitted), right, strict=True)
         self._labeled.writelines(f"{label} {value:g}\n" for label, value in labels)
-        self._atoms.write(f"{n_atoms}\n" * len(right))
+        self._atoms.write(f"{len(fitted.elements)}\n" * len(right))
         self.n_rows += len(right)
+        seconds = time.perf_counter() - start
+        self._log.write(
+            f"{selected.index:8d} {_composition(setup.basis, selected)} {seconds:.6f}\n"
+        )
+
+    def _look_for_close_pairs(self, basis: Basis, frame: FittedFrame) -> None:
+        types = type_numbers(basis, frame.elements)
+        found = find_edges(self._packed, types, frame.positions, frame.cell, 0.0)
+        distances, pairs = found[4:]
+        np.minimum.at(self.closest, pairs, distances)
 
     def add_constraints(self, setup: FitSetup) -> None:
         """Rows that tie charges together."""
@@ -239,7 +233,8 @@ class _Files:
             self._open(f"dim.{rank:04d}.txt").write(line)
         self._stack.close()
         digits = "[0-9]" * 4
-        for pattern in (f"A.{digits}.txt", f"b.{digits}.txt", f"dim.{digits}.txt"):
+        parts = (f"A.{digits}.txt", f"b.{digits}.txt", f"dim.{digits}.txt", f"frames.{digits}.log")
+        for pattern in parts:
             for old in self._folder.glob(pattern):
                 old.unlink()
         for name in self._names:
@@ -260,22 +255,20 @@ def _row_texts(rows: Floats, n: int, n_forces: int, n_stress: int) -> Iterator[s
             yield energy % tuple(row.tolist())
 
 
-def _labels(selected: SelectedFrame, n_rows: int, n_stress: int) -> Iterator[str]:
-    entry = selected.entry
-    for element in selected.frame.elements:
-        for _ in range(3):
-            yield entry.force_flag + element
-    for name in _STRESS_LABELS.get(n_stress, ()):
-        yield entry.stress_flag + name
-    if n_rows > 3 * len(selected.frame.elements) + n_stress:
-        for _ in range(ENERGY_ROWS):
-            yield f"{entry.energy_flag}+1"
+def _labels(entry: TrajectoryEntry, fitted: FittedFrame) -> Iterator[str]:
+    flags = (entry.force_flag, entry.stress_flag, entry.energy_flag)
+    for kind, label in zip(fitted.kinds.tolist(), fitted.labels, strict=True):
+        yield flags[kind] + label
+
+
+def _composition(basis: Basis, selected: SelectedFrame) -> str:
+    """Such as O32H64, in the order of the atom types."""
+    counts = Counter(selected.frame.elements)
+    return "".join(f"{t.name}{counts[t.name]}" for t in basis.types if t.name in counts)
 
 
 def _check_elements(basis: Basis, frame: XyzfFrame) -> None:
-    known = {t.name for t in basis.types}
-    unknown = sorted(set(frame.elements) - known)
-    if unknown:
-        raise Place(frame.path, frame.line).error(
-            f"element {', '.join(unknown)} is not among the atom types {', '.join(sorted(known))}"
-        )
+    try:
+        type_numbers(basis, frame.elements)
+    except AtomError as error:
+        raise Place(frame.path, (frame.line or 0) + 1 + error.atom).error(error.reason) from None

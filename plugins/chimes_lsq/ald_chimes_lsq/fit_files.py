@@ -69,6 +69,7 @@ def fit_report(solution: Solution, targets: Targets, rest: Floats) -> dict[str, 
         "stress_rmse_gpa": _rmse(rest, targets, "stress", GPA),
         "energy_rmse_kcal_per_mol": _rmse(rest, targets, "energy"),
         "optimality": solution.optimality,
+        "optimality_limit": solution.rounding,
         "condition": solution.condition if np.isfinite(solution.condition) else None,
         "method": solution.method,
     }

@@ -101,7 +101,8 @@ def collapse(basis: Basis, coefficients: Coefficients) -> Floats:
 
     Parameters whose terms are all missing, as in a reduced file, are zero.
     """
-    parts = [row for i, row in enumerate(coefficients.pairs) if i not in basis.excluded_pairs]
+    parts = [np.zeros(0)]
+    parts += [row for i, row in enumerate(coefficients.pairs) if i not in basis.excluded_pairs]
     own = (*coefficients.triplets, *coefficients.quads)
     for cluster, terms in zip((*basis.triplets, *basis.quads), own, strict=True):
         if not cluster.excluded:

@@ -1,8 +1,7 @@
 """Solves a problem that is in text files, with the algorithms of the script `chimes_lsq.py`.
 
-`A.txt`, `b.txt`, `params.header`, `ff_groups.map` and perhaps weights are read; what comes out is the text of a
-parameter file, with `force.txt` and `x.txt`. Unlike there, weights count for every algorithm, and LASSO is solved
-exactly.
+`A.txt`, `b.txt`, `params.header`, `ff_groups.map` and perhaps weights are read; what comes out is a parameter file, and
+`force.txt`, `x.txt`, `Ax.txt`. Unlike there, weights count for every algorithm, and LASSO is solved exactly.
 """
 
 import re
@@ -13,17 +12,21 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from ald_chimes_lsq.basis import Basis
+from ald_chimes_lsq.fit_files import write_numbers
 from ald_chimes_lsq.formats.header_file import read_basis_header
 from ald_chimes_lsq.formats.matrix_text import read_matrix, read_numbers
 from ald_chimes_lsq.formats.params_write import map_text, params_text
 from ald_chimes_lsq.formats.tokens import Place, read_text
-from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.solvers.algorithms import Choice, run_algorithm
+from ald_chimes_lsq.params import Coefficients, expand
+from ald_chimes_lsq.solvers.algorithms import PATHS, Choice, Outcome, dlars_heading, run_algorithm
 from ald_chimes_lsq.solvers.rows import RowFile, Rows
-from ald_chimes_lsq.solvers.solution import Solution, comment_block
+from ald_chimes_lsq.solvers.solution import Solution, comment_block, count_fitted
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
+
+_X, _AX = "x.txt", "Ax.txt"
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +41,8 @@ class SolveRequest:
     split: bool = False
     """A is in `A.0000.txt`, `A.0001.txt`, … beside the name of `matrix`."""
     choice: Choice = Choice()
+    existing: Path | None = None
+    """dlars, dlasso: folder whose `x.txt` and `Ax.txt` are taken instead of solving"""
 
 
 @attrs.frozen(eq=False)
@@ -64,23 +69,67 @@ def solve_files(request: SolveRequest, *, date: str | None = None) -> SolvedFile
             f"does not belong to {request.header.name}; write both with `ald chimes lsq`",
             path=request.map,
         )
-    with tempfile.TemporaryDirectory(prefix="ald-chimes-") as scratch:
-        rows = _read_rows(request, Path(scratch))
-        outcome = run_algorithm(rows, request.choice)
+    if request.existing is None:
+        with tempfile.TemporaryDirectory(prefix="ald-chimes-") as scratch:
+            rows = _read_rows(request, Path(scratch))
+            # A wrong number of columns is noticed before the work, not after it.
+            _coefficients(basis, np.zeros(rows.n_columns), request.header)
+            outcome = run_algorithm(rows, request.choice)
+        right = rows.right
+    else:
+        right = read_numbers(request.right)
+        outcome = _read_outcome(request.existing, request.choice, len(right))
     solution = outcome.solution
-    try:
-        coefficients = expand(basis, solution.x)
-    except InputError as error:
-        raise InputError(error.reason, path=request.header) from None
+    coefficients = _coefficients(basis, solution.x, request.header)
     comments = comment_block(
         solution,
-        outcome.said - rows.right,
+        outcome.said - right,
         weights_file=None if request.weights is None else str(request.weights),
         date=date,
         heading=outcome.heading,
     )
     text = params_text(basis, coefficients, comments)
     return SolvedFiles(text, solution.x, outcome.said, solution)
+
+
+def _coefficients(basis: Basis, x: Floats, header: Path) -> Coefficients:
+    try:
+        return expand(basis, x)
+    except InputError as error:
+        raise InputError(error.reason, path=header) from None
+
+
+def write_solved(
+    solved: SolvedFiles, folder: Path, choice: Choice, *, test_suite: bool = False
+) -> None:
+    """Write `force.txt`, `x.txt`; for dlars and dlasso `Ax.txt`; perhaps `test_suite_params.txt`."""
+    write_numbers(folder / "force.txt", "%13.6e\n", solved.said)
+    write_numbers(folder / _X, "%21.13e\n", solved.x)
+    if choice.algorithm in PATHS:
+        write_numbers(folder / _AX, "%21.13e\n", solved.said)
+    if test_suite:
+        lines = (f"{i:5d} {x:21.13e}\n" for i, x in enumerate(solved.x.tolist()))
+        (folder / "test_suite_params.txt").write_text("".join(lines))
+
+
+def _read_outcome(folder: Path, choice: Choice, n_rows: int) -> Outcome:
+    """What an earlier run has left."""
+    if choice.algorithm not in PATHS:
+        raise InputError(f"{choice.algorithm} does not read output; dlars and dlasso do")
+    x, said = read_numbers(folder / _X), read_numbers(folder / _AX)
+    if len(said) != n_rows:
+        raise InputError(f"{len(said)} numbers for {n_rows} rows", path=folder / _AX)
+    solution = Solution(
+        x=x,
+        algorithm="lasso",
+        alpha=choice.alpha,
+        n_equations=n_rows,
+        n_fitted=count_fitted(x),
+        optimality=np.nan,
+        condition=np.nan,
+        method="existing files",
+    )
+    return Outcome(solution, dlars_heading(choice), said)
 
 
 def _read_rows(request: SolveRequest, scratch: Path) -> Rows:

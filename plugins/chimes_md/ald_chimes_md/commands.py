@@ -32,6 +32,7 @@ def md(
 ) -> None:
     """Run molecular dynamics as run_md.in says; files are read and written in its folder."""
     # Compiled code is loaded only when it is needed.
+    from ald_chimes_md.control import read_control  # noqa: PLC0415
     from ald_chimes_md.run import run_file  # noqa: PLC0415
 
     try:
@@ -42,6 +43,8 @@ def md(
         raise Stopped(f"{error}; put it right and run again") from None
     for line in _closing_lines(result):
         typer.echo(line)
+    for key in read_control(control).ignored:
+        typer.echo(f"{control}: the key {key} is unknown and was ignored", err=True)
     if not result.stable:
         raise typer.Exit(UNSTABLE)
 
@@ -89,6 +92,8 @@ def _closing_lines(result: "RunResult") -> list[str]:
             lines.append(f"RMS stress error = {errors.stress:.10g} GPa")
         if errors.energy is not None:
             lines.append(f"Absolute energy error = {errors.energy:.10g} kcal/mol")
+        if errors.further:
+            lines.append(f"({errors.further} further numbers of that file are of other frames)")
         return [*lines, f"Wrote {errors.written}"] if errors.written else lines
     lines = []
     if result.force_check is not None:

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA, HARTREE_FORCE
 from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
+from ald_chimes_lsq.frame_rows import ENERGY_ROWS
 from ald_chimes_md.control import Comparison, Control
-from ald_chimes_md.coordinates import read_coordinates
+from ald_chimes_md.coordinates import System, read_coordinates
 from ald_chimes_md.frame_text import cell_text
 from ald_chimes_md.loop import evaluate_once
 from ald_chimes_md.preparation import Preparation
-from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 
+SAME_PLACE = 0.01
+"""Å, between an atom of the run and that of the file of forces"""
 STEP_LENGTH = 1e-4
 """Å, of the finite differences"""
 DIAGONAL = ((0, 0), (1, 1), (2, 2))
@@ -39,6 +41,8 @@ class Reference:
     stress: Floats
     """3, 6 or 9 numbers, or none"""
     energy: float | None
+    further: int = 0
+    """Numbers of the file behind these, which belong to further frames."""
 
     @property
     def components(self) -> tuple[tuple[int, int], ...]:
@@ -58,6 +62,8 @@ class Errors:
     """absolute, kcal/mol"""
     written: str | None = None
     """File with the differences."""
+    further: int = 0
+    """Numbers behind those of this configuration in the file of forces, which were not looked at."""
 
 
 @attrs.frozen
@@ -73,7 +79,7 @@ def compare(control: Control, wanted: Comparison, preparation: Preparation, fold
 
     Raises InputError if the file does not fit the atoms or the settings.
     """
-    reference = read_reference(folder / wanted.file, len(preparation.system.elements), control)
+    reference = read_reference(folder / wanted.file, preparation.system, control)
     said = evaluate_once(preparation)
     stress = np.array([said.stress[a, b] for a, b in reference.components])
     difference = Reference(
@@ -91,6 +97,7 @@ def compare(control: Control, wanted: Comparison, preparation: Preparation, fold
         stress=_root(difference.stress) * GPA if len(stress) else None,
         energy=None if difference.energy is None else abs(difference.energy),
         written=written,
+        further=reference.further,
     )
 
 
@@ -110,47 +117,69 @@ def check_forces(preparation: Preparation) -> ForceCheck:
     return ForceCheck(float(np.abs(differences).max()), _root(differences))
 
 
-def read_reference(path: Path, n_atoms: int, control: Control) -> Reference:
-    """Read reference forces, with stress and energy as the control file announces them."""
+def read_reference(path: Path, own: System, control: Control) -> Reference:
+    """Read reference forces of the atoms of the run, with stress and energy as the control file announces them."""
+    n_atoms = len(own.elements)
     text = read_text(path)
     lines = text.splitlines()
     if len(lines) > 2 and len(lines[2].split()) > 3 and lines[0].split() == [str(n_atoms)]:
-        return _read_frame(path, lines[1].split(), control)
+        return _read_frame(path, lines[1].split(), own, control)
     words = [(n, word) for n, line in enumerate(lines, start=1) for word in line.split()]
     numbers = np.array([parse_number(word, "a number", Place(path, n)) for n, word in words])
     stress_size = {"none": 0, "diagonal": 3, "full": 9}[control.reference_stress]
     size = 3 * n_atoms + stress_size
-    allowed = {size + 1, size + 3} if control.reference_energy else {size}
-    if len(numbers) not in allowed:
+    if control.reference_energy:
+        end = size + min(ENERGY_ROWS, max(len(numbers) - size, 1))
+        wanted = f"{size + 1} or {size + ENERGY_ROWS}"
+    else:
+        end, wanted = size, str(size)
+    if len(numbers) < end or end == size + 2:
         message = (
-            f"{n_atoms} atoms need {' or '.join(map(str, sorted(allowed)))} numbers with these FITSTRS "
-            f"and FITENER, found {len(numbers)}"
+            f"{n_atoms} atoms need {wanted} numbers with these FITSTRS and FITENER, or more if further "
+            f"frames follow; found {len(numbers)}"
         )
-        raise InputError(message, path=path)
+        raise Place(path).error(message)
     return Reference(
         numbers[: 3 * n_atoms].reshape(-1, 3),
         numbers[3 * n_atoms : size],
-        float(numbers[-1]) if control.reference_energy else None,
+        float(numbers[size]) if control.reference_energy else None,
+        further=len(numbers) - end,
     )
 
 
-def _read_frame(path: Path, header: list[str], control: Control) -> Reference:
+def _read_frame(path: Path, header: list[str], own: System, control: Control) -> Reference:
     system = read_coordinates(path)
+    _check_atoms(path, system, own)
     if system.columns is None:
-        raise InputError("the atoms have no forces in columns 5 to 7", path=path, line=3)
+        raise Place(path, 3).error("the atoms have no forces in columns 5 to 7")
     start = 10 if header[0] == "NON_ORTHO" else 3
     rest = [parse_number(word, "a number", Place(path, 2)) for word in header[start:]]
     wanted = {"none": 0, "diagonal": 3, "full": 6}[control.reference_stress]
     with_energy = len(rest) in {1, 4, 7}
     if len(rest) - with_energy < wanted:
-        raise InputError("FITSTRS announces a stress that this header lacks", path=path, line=2)
+        raise Place(path, 2).error("FITSTRS announces a stress that this header lacks")
     if control.reference_energy and not with_energy:
-        raise InputError("FITENER announces an energy that this header lacks", path=path, line=2)
+        raise Place(path, 2).error("FITENER announces an energy that this header lacks")
     return Reference(
         system.columns * HARTREE_FORCE,
         np.array(rest[:wanted]) / GPA,
         rest[-1] if control.reference_energy else None,
     )
+
+
+def _check_atoms(path: Path, system: System, own: System) -> None:
+    """Refuse forces of another configuration than that of the run."""
+    steps = system.positions - own.positions
+    images = np.round(steps @ np.linalg.inv(own.cell)) @ own.cell
+    moved = np.linalg.norm(steps - images, axis=1) > SAME_PLACE
+    pairs = zip(system.elements, own.elements, moved.tolist(), strict=True)
+    for line, (element, right, away) in enumerate(pairs, start=3):
+        if element != right or away:
+            message = (
+                f"this {element} is not where the coordinate file has {right}; forces must be of the same "
+                "configuration, with its atoms in the same order"
+            )
+            raise Place(path, line).error(message)
 
 
 def _subtracted(

@@ -232,7 +232,7 @@ def _seed(values: Values, *, needed: bool) -> int | None:
     if not values.given("RNDSEED") and not needed:
         return None
     word = values.word("RNDSEED")
-    if not (word.isdecimal() and int(word) < 2**32):
+    if not (word.isascii() and word.isdecimal() and len(word) < 11 and int(word) < 2**32):
         raise values.error("RNDSEED", "a whole number from 0 to 4294967295 is expected")
     return int(word)
 

@@ -2,17 +2,30 @@
 
 A keyword is a line that begins with the three words `#`, `KEY`, `#` (remarks behind them are usual
 in MD inputs); its value is the next line that is not blank. `!` and `##` start comments. The text
-ends at `# ENDFILE #`. Source: ChIMES LSQ manual, input file format.
+ends at `# ENDFILE #`. Source: ChIMES LSQ manual, input file format. ChIMES MD passes over everything
+else; here a misspelt key is an error, and so is a line that belongs to no key.
 """
 
+import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
+from ald_chimes_lsq.formats.tokens import Place
 from ald_core.errors import InputError
 
 END = "ENDFILE"
+KEYS = (
+    "RNDSEED", "TEMPERA", "PRESSUR", "TIMESTP", "N_MDSTP", "CONVCUT", "NLAYERS", "USENEIG", "PRMFILE",
+    "CRDFILE", "SERIAL_CHIMES", "CHEBYFIX", "VELINIT", "CONSRNT", "PRSCALC", "STRSCALC", "WRPCRDS",
+    "ATMENER", "PENTHRS", "FRQDFTB", "FRQTRAJ", "TRAJEXT", "FRQENER", "PRNTFRC", "PRNTVEL", "PRNTBAD",
+    "FRQRSTR", "FORDFTB", "CMPRFRC", "SUBTFRC", "CHECKFRC", "FITSTRS", "FITENER", "USEKILL", "SLFCNST",
+    END,
+)  # fmt: skip
+"""All that ChIMES MD knows, with or without an effect."""
+_KEY = re.compile("[A-Z][A-Z0-9_]{2,}")
 
 
 @attrs.frozen
@@ -29,8 +42,8 @@ class Keyword:
 def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keyword]:
     """The keywords of a control file, in file order.
 
-    Raises InputError if the closing `# ENDFILE #` is missing, or if a key is given twice with
-    different values.
+    Raises InputError if the closing `# ENDFILE #` is missing, if a key is given twice with different
+    values, for what looks like a known key but is not, and for a line that belongs to no key.
     """
     found: dict[str, Keyword] = {}
     pending: tuple[str, int] | None = None
@@ -42,7 +55,7 @@ def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keywor
                 f"{key} was already given in line {earlier.line} as '{' '.join(earlier.words)}'; "
                 "keep one of the two"
             )
-            raise InputError(message, path=path, line=line)
+            raise Place(path, line).error(message)
         found[key] = Keyword(key, words, line)
 
     for number, line in enumerate(text.splitlines(), start=1):
@@ -50,11 +63,13 @@ def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keywor
         if not words:
             continue
         key = _key(words)
+        _check_key(words, key, Place(path, number))
         if pending is not None:
             add(pending[0], () if key else tuple(words), pending[1] if key else number)
             pending = None
-        elif key is None:
-            continue
+        elif key is None and not words[0].startswith("#"):
+            message = f"'{' '.join(words)[:60]}' belongs to no key; comments begin with '!'"
+            raise Place(path, number).error(message)
         if key == END:
             return found
         if key is not None:
@@ -85,6 +100,24 @@ def with_values(text: str, values: Mapping[str, str | int | float]) -> str:
 def _words(line: str) -> list[str]:
     """The words of a line without its comment."""
     return line.split("!", maxsplit=1)[0].split("##", maxsplit=1)[0].split()
+
+
+def _check_key(words: list[str], key: str | None, place: Place) -> None:
+    """Complain about a key that is misspelt, or not written as one."""
+    if not words[0].startswith("#"):
+        return
+    word = key or words[0].strip("#") or (words[1].strip("#") if len(words) > 1 else "")
+    if word in KEYS:
+        if key is None:
+            raise place.error(
+                f"the key {word} is written '{' '.join(words)[:60]}'; write '# {word} #', and the value "
+                "on the next line"
+            )
+        return
+    if near := difflib.get_close_matches(word.upper(), KEYS, n=1, cutoff=0.8):
+        raise place.error(f"no such key '{word}'; did you mean '# {near[0]} #'?")
+    if key is not None and not _KEY.fullmatch(key):
+        raise place.error(f"'# {key} #' is no key; keys are capital words")
 
 
 def _key(words: list[str]) -> str | None:

@@ -6,7 +6,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.constants import BOLTZMANN, GPA, TIME
+from ald_chimes_lsq.formats.tokens import Place
+from ald_chimes_lsq.structure import MAX_NEIGHBOURS, check_density, checked_cell
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System, read_coordinates, replicate
 from ald_chimes_md.dynamics import (
@@ -32,8 +35,6 @@ HOT = 20.0
 MARGIN = 20_000.0
 """K, for few atoms and for starting structures far from equilibrium"""
 
-MAX_NEIGHBOURS = 5000
-"""Per atom; several times what any real substance has, and what memory can hold."""
 MAX_EXPANSION = 1000.0
 """A barostat has failed when the volume is that many times the initial one."""
 VIRIALS = {
@@ -69,7 +70,7 @@ def prepare(control: Control, folder: Path) -> Preparation:
         system = replicate(read_coordinates(coordinates), control.replicate)
     type_names = tuple(t.name for t in field.basis.types)
     types = _types(system, type_names, coordinates)
-    _check(control, system, field.reach, coordinates)
+    _check(control, system, field.basis, coordinates)
     model = _interactions(field, types, system, coordinates)
     masses = np.array([t.mass for t in field.basis.types])[types]
     velocities = _velocities(control, system, masses, coordinates)
@@ -150,37 +151,33 @@ def _sphere(radius: float) -> float:
     return 4.0 / 3.0 * np.pi * radius**3
 
 
-def _check(control: Control, system: System, cutoff: float, path: Path) -> None:
+def _check(control: Control, system: System, basis: Basis, path: Path) -> None:
     """Refuse what the cell and the number of atoms do not allow."""
-    density = len(system.elements) / abs(float(np.linalg.det(system.cell)))
-    neighbours = density * _sphere(cutoff)
-    if neighbours > MAX_NEIGHBOURS:
-        message = (
-            f"an atom has some {neighbours:.0f} neighbours within the cutoff of {cutoff:g} Å; "
-            "are the cell lengths in Å?"
-        )
-        raise InputError(message, path=path, line=2)
+    try:
+        check_density(basis, len(system.elements), checked_cell(system.cell))
+    except InputError as error:
+        raise InputError(error.reason, path=path, line=2) from None
     n_atoms = len(system.elements)
     if control.ensemble.has_barostat and np.any(system.cell != np.diag(np.diag(system.cell))):
         message = f"{control.ensemble.kind} needs a box given by three lengths; use an NVT ensemble"
-        raise InputError(message, path=path, line=2)
+        raise Place(path, 2).error(message)
     if control.ensemble.moving is not None and control.ensemble.moving[1] >= n_atoms:
         first, last = control.ensemble.moving
         message = f"FREEZE {first} {last} names an atom beyond the last, {n_atoms - 1}"
-        raise InputError(message, path=path, line=1)
+        raise Place(path, 1).error(message)
     upper = np.abs(np.triu(system.cell, 1)).max() > 0.0 or np.diag(system.cell).min() <= 0.0
     if control.trajectory_format == "LAMMPSTRJ" and upper:
         message = (
             "LAMMPSTRJ needs a cell with a along x and b in the xy plane; rotate it, or write GEN"
         )
-        raise InputError(message, path=path, line=2)
+        raise Place(path, 2).error(message)
 
 
 def _types(system: System, type_names: tuple[str, ...], path: Path) -> NDArray[np.int64]:
     for line, name in enumerate(system.elements, start=3):
         if name not in type_names:
             message = f"the parameter file knows no '{name}', only {', '.join(type_names)}"
-            raise InputError(message, path=path, line=line)
+            raise Place(path, line).error(message)
     return np.array([type_names.index(name) for name in system.elements], dtype=np.int64)
 
 
@@ -202,15 +199,15 @@ def _velocities(control: Control, system: System, masses: Floats, path: Path) ->
         velocities[moving] = thermal_velocities(masses[moving], control.temperature, seed)
     elif path.suffix == ".xyzf":
         message = "VELINIT READ would take the forces of this file for velocities; use GEN"
-        raise InputError(message, path=path)
+        raise Place(path).error(message)
     elif system.columns is None:
         message = "VELINIT READ needs velocities in columns 5 to 7; add them or use GEN"
-        raise InputError(message, path=path, line=3)
+        raise Place(path, 3).error(message)
     else:
         velocities[moving] = system.columns[moving]
     if control.ensemble.has_thermostat and len(masses) < 2 and control.steps > 1:
         message = "a thermostat needs at least two atoms, since the centre of mass does not move"
-        raise InputError(message, path=path, line=1)
+        raise Place(path, 1).error(message)
     if control.velocities != "RESTART":
         velocities[moving] = without_drift(velocities[moving], masses[moving])
     return velocities

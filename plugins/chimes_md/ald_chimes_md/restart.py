@@ -84,7 +84,7 @@ def read_restart(path: Path) -> tuple[System, Restart]:
         message = (
             "a restart needs positions, velocities and accelerations, as restart.xyzv has them"
         )
-        raise InputError(message, path=path, line=3)
+        raise Place(path, 3).error(message)
     start = len(system.elements) + 2
     rest = [
         (n, line.split()) for n, line in enumerate(lines[start:], start=start + 1) if line.strip()
@@ -95,14 +95,14 @@ def read_restart(path: Path) -> tuple[System, Restart]:
             f"a restart file has {len(NUMBERS)} or {len(names)} numbers after its atoms, "
             f"found {len(rest)} lines"
         )
-        raise InputError(message, path=path, line=len(lines))
+        raise Place(path, len(lines)).error(message)
     values = {}
     for name, (number, words) in zip(names, rest, strict=False):
         values[name] = parse_number(" ".join(words), f"the {name}", Place(path, number))
     step = values["next step"]
     if step != int(step) or not 2 <= step < 1e9 or values["neighbour padding"] < 0.0:
         message = "the next step must be a whole number from 2 on, and the padding not negative"
-        raise InputError(message, path=path, line=start + 1)
+        raise Place(path, start + 1).error(message)
     return system, Restart(values)
 
 

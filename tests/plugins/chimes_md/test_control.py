@@ -89,7 +89,9 @@ def test_coordinates_are_wrapped_on_output_only_without_layers():
 
 
 def test_unknown_keys_are_told():
-    assert changed(PRNTBAT="true", USEKILL="false").ignored == ("PRNTBAT",)
+    assert changed(VERBOSE="true", USEKILL="false").ignored == ("VERBOSE",)
+    with pytest.raises(InputError, match="'PRNTBAT'; did you mean '# PRNTBAD #'"):
+        changed(PRNTBAT="true")
 
 
 def test_comments_and_remarks_behind_keys():

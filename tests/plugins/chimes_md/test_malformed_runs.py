@@ -72,4 +72,4 @@ def test_mutated_files_run_or_are_refused(fluid, fluid_text, tmp_path, name):
             ran += 1
             assert result.stable or result.reason
     assert refused > 20
-    assert ran > 10
+    assert ran > 5

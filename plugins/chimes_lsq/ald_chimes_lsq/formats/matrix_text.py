@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_number, read_text
 from ald_chimes_lsq.solvers.rows import RowFile
 from ald_core.errors import InputError
 
@@ -27,6 +27,8 @@ def read_matrix(path: Path, binary: Path) -> RowFile:
     n_columns, n_rows, line = 0, 0, 1
     try:
         source = path.open("rb")
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path) from None
     with source, binary.open("wb") as target:
@@ -97,7 +99,7 @@ def _parse(text: bytes, place: Place) -> Floats:
             numbers = np.fromstring(text.decode("ascii"), sep=" ")
     except (ValueError, DeprecationWarning):
         raise _complaint(text, place) from None
-    if not np.isfinite(numbers).all():
+    if not np.abs(numbers).max(initial=0.0) <= MAX_NUMBER:
         raise _complaint(text, place)
     return numbers
 

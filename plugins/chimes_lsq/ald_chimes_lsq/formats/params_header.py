@@ -11,6 +11,7 @@ from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, PairType, Transform
 from ald_chimes_lsq.formats.setup_sections import Row, parse_special
 from ald_chimes_lsq.formats.tokens import (
     Place,
+    check_transform,
     parse_boolean,
     parse_fraction,
     parse_integer,
@@ -22,6 +23,7 @@ from ald_chimes_lsq.topology import (
     Exclusion,
     SpecialCutoffs,
     build_basis,
+    check_orders,
     pair_order,
 )
 from ald_core.errors import InputError
@@ -244,6 +246,10 @@ def _read_orders(cursor: Cursor) -> tuple[int, int, int]:
     if [parse_number(w, "the Chebyshev range", place) for w in words[4:]] not in ([], [-1.0, 1.0]):
         raise place.error("only the Chebyshev range '-1 1' is supported")
     o2, o3, o4 = [*orders, 0, 0][:3]
+    try:
+        check_orders((o2, o3, o4))
+    except InputError as error:
+        raise place.error(error.reason) from None
     return o2, o3, o4
 
 
@@ -321,8 +327,10 @@ def _read_pair(words: Sequence[str], place: Place, row: int) -> tuple[PairType, 
             f"one of {', '.join(_TRANSFORMS)}, and for MORSE its length; found '{' '.join(words)[:80]}'"
         )
     word = "NONE" if words[at] == "DEFAULT" else words[at]
-    if word == "MORSE" and len(words) != at + 2:
-        raise place.error("MORSE needs one number after it, MORSE_LAMBDA in Å")
+    if len(words) > at + 2 or (word == "MORSE" and len(words) != at + 2):
+        raise place.error(
+            f"one number, MORSE_LAMBDA in Å, stands after {word}; found '{' '.join(words[at + 1 :])}'"
+        )
     rmin, rmax = (parse_number(w, "a cutoff", place) for w in words[3:5])
     morse_lambda = (
         parse_number(words[at + 1], "MORSE_LAMBDA", place) if len(words) > at + 1 else 1.0
@@ -335,6 +343,7 @@ def _read_pair(words: Sequence[str], place: Place, row: int) -> tuple[PairType, 
         )
     if word == "INVRSE_R" and rmin == 0.0:
         raise place.error(f"pair {words[1]} {words[2]}: S_MINIM must be positive for INVRSE_R")
+    check_transform(word, rmin, rmax, morse_lambda, place)
     return PairType(words[1], words[2], rmin, rmax, morse_lambda), cast("Transform", word)
 
 

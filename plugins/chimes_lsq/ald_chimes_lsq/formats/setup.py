@@ -11,7 +11,7 @@ from typing import Literal, cast
 import attrs
 
 from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, Transform
-from ald_chimes_lsq.formats.setup_sections import Row, Sections, read_sections
+from ald_chimes_lsq.formats.setup_sections import WITHOUT_EFFECT, Row, Sections, read_sections
 from ald_chimes_lsq.formats.setup_tables import (
     ChargeConstraint,
     read_constraints,
@@ -89,6 +89,11 @@ class FitSetup:
     """Keys that have no effect, as they stand in the file."""
 
     @property
+    def unknown_keys(self) -> tuple[str, ...]:
+        """Those of them that never had a meaning."""
+        return tuple(key for key in self.ignored_keys if key not in WITHOUT_EFFECT)
+
+    @property
     def has_offsets(self) -> bool:
         """Whether the design matrix has a column per atom type for energy offsets."""
         return self.fit_energy.wanted and self.fit_energy.frames != 0
@@ -106,11 +111,6 @@ def read_setup(path: Path | str) -> FitSetup:
     keys = sections.keys
     fit_charges = _boolean(keys, "FITCOUL", path)
     hierarchical = _boolean(keys, "HIERARC", path)
-    fit_stress = _read_stress(keys, path)
-    if fit_charges and fit_stress.rows != "none":
-        raise Place(path, keys["FITSTRS"].line).error(
-            "stresses cannot be fitted together with charges; set FITSTRS or FITCOUL to false"
-        )
     types = read_types(sections, path, fit_charges)
     basis = _read_basis(sections, path, types, hierarchical, fit_charges)
     # Without charges they have no effect, but a line that slipped in among them belongs elsewhere.
@@ -122,7 +122,7 @@ def read_setup(path: Path | str) -> FitSetup:
         trajectory=trajectory,
         multi=multi,
         n_frames=_integer(keys, "NFRAMES", path),
-        fit_stress=fit_stress,
+        fit_stress=_read_stress(keys, path),
         fit_energy=_read_energy(keys, path),
         n_layers=_integer(keys, "NLAYERS", path),
         wrap=_boolean(keys, "WRAPTRJ", path),
@@ -185,15 +185,25 @@ def _read_stress(keys: Mapping[str, Row], path: Path) -> StressFit:
     if word in _FIRST_ALL:
         return StressFit("full", _count(row, "FITSTRS", path))
     if word in _ALL:
+        # A number after it is in published files; it means nothing.
+        if len(row.words) > 1:
+            _count(row, "FITSTRS", path)
         return StressFit("full")
     try:
-        return StressFit(
-            "diagonal" if parse_boolean(word, "FITSTRS", _place(row, path)) else "none"
-        )
+        wanted = parse_boolean(word, "FITSTRS", _place(row, path))
     except InputError:
         raise _place(row, path).error(
             f"FITSTRS '{word}' is unknown; it must be one of: false, true, FIRST n, ALL, FIRSTALL n"
         ) from None
+    _refuse_number(row, "FITSTRS", path)
+    return StressFit("diagonal" if wanted else "none")
+
+
+def _refuse_number(row: Row, key: str, path: Path) -> None:
+    if len(row.words) > 1:
+        raise _place(row, path).error(
+            f"{key}: '{row.words[0]}' has nothing after it, found '{row.words[1]}'; remove that"
+        )
 
 
 def _read_energy(keys: Mapping[str, Row], path: Path) -> EnergyFit:
@@ -203,11 +213,13 @@ def _read_energy(keys: Mapping[str, Row], path: Path) -> EnergyFit:
     if row.words[0] in _FIRST:
         return EnergyFit(True, _count(row, "FITENER", path))
     try:
-        return EnergyFit(parse_boolean(row.words[0], "FITENER", _place(row, path)))
+        wanted = parse_boolean(row.words[0], "FITENER", _place(row, path))
     except InputError:
         raise _place(row, path).error(
             f"FITENER '{row.words[0]}' is unknown; it must be one of: false, true, FIRST n"
         ) from None
+    _refuse_number(row, "FITENER", path)
+    return EnergyFit(wanted)
 
 
 def _read_trajectory(keys: Mapping[str, Row], path: Path) -> tuple[Path, bool]:
@@ -225,6 +237,7 @@ def _read_neighbours(keys: Mapping[str, Row], path: Path) -> Neighbours:
     if row is None:
         return "big"
     if not parse_boolean(row.words[0], "USENEIG", _place(row, path)):
+        _refuse_number(row, "USENEIG", path)
         return "none"
     if len(row.words) > 1:
         parse_word(row.words[1], "USENEIG true", ("SMALL",), _place(row, path))
@@ -271,6 +284,7 @@ def _read_cutoff(keys: Mapping[str, Row], path: Path) -> Cutoff:
         return Cutoff()
     place = _place(row, path)
     if parse_word(row.words[0], "FCUTTYP", ("CUBIC", "TERSOFF"), place) == "CUBIC":
+        _refuse_number(row, "FCUTTYP", path)
         return Cutoff()
     if len(row.words) < 2:
         raise place.error(
@@ -287,6 +301,7 @@ def _read_inner(keys: Mapping[str, Row], path: Path) -> InnerRule:
     allowed = ("SMOOTH", "ZERO_DERIV", "CONSTANT_DERIV")
     kind = parse_word(row.words[0], "CHEBYFIX", allowed, place)
     if kind != "SMOOTH":
+        _refuse_number(row, "CHEBYFIX", path)
         return InnerRule(cast("Literal['ZERO_DERIV', 'CONSTANT_DERIV']", kind))
     if len(row.words) < 2:
         raise place.error(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.formats.setup import StressRows
-from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_integer, parse_number, read_text
 
 Floats = NDArray[np.float64]
 
@@ -51,12 +51,15 @@ class XyzfFrame:
         """Stress and energy as the control file of a fit makes the ChIMES program read them.
 
         Stresses are the 3 or 6 words after the cell, the energy is the last word, whatever they were meant to be.
+        In a frame that was not read, without a header, they are its own stress and energy.
 
         Raises:
             InputError: the header is too short.
         """
         place = Place(self.path, self.line)
-        words = self.header[_cell_width(self.header) :]
+        energies = () if self.energy is None else (self.energy,)
+        own = tuple(repr(float(value)) for value in (*(self.stress or ()), *energies))
+        words = self.header[_cell_width(self.header) :] if self.header else own
         count = {"none": 0, "diagonal": 3, "full": 6}[stress]
         needed = count + energy
         if len(words) < needed:
@@ -80,17 +83,40 @@ def read_xyzf(path: Path | str, n_frames: int | None = None) -> list[XyzfFrame]:
         InputError: a frame is truncated, empty or malformed, or there are fewer frames than asked for.
     """
     path = Path(path)
-    frames = list(itertools.islice(iterate_xyzf(read_text(path), path), n_frames))
+    lines = _lines(read_text(path))
+    frames = list(itertools.islice(_iterate(lines, path), n_frames))
     if not frames and n_frames != 0:
         raise Place(path).error("there are no frames in this file")
     if n_frames is not None and len(frames) < n_frames:
         raise Place(path).error(f"{n_frames} frames are asked for, but the file has {len(frames)}")
+    if n_frames:
+        _check_end(lines, frames[-1])
     return frames
+
+
+def _check_end(lines: Sequence[str], last: XyzfFrame) -> None:
+    """Refuse anything behind the last frame that is used but another one, since its number of atoms may be wrong."""
+    start = (last.line or 0) + len(last.elements)
+    for number, line in enumerate(lines[start:], start=start + 1):
+        if words := line.split():
+            if len(words) > 1 or not words[0].isdigit():
+                raise Place(last.path, number).error(
+                    f"expected the number of atoms of the next frame, found '{line.strip()[:60]}'; "
+                    "is the number of atoms of the frame before right?"
+                )
+            return
 
 
 def iterate_xyzf(text: str, path: Path | None = None) -> Iterator[XyzfFrame]:
     """Frames of a text one after another; `path` is for messages."""
-    lines = text.rstrip().split("\n")
+    return _iterate(_lines(text), path)
+
+
+def _lines(text: str) -> list[str]:
+    return text.rstrip().split("\n")
+
+
+def _iterate(lines: Sequence[str], path: Path | None) -> Iterator[XyzfFrame]:
     position = 0
     while position < len(lines):
         words = lines[position].split()
@@ -174,8 +200,9 @@ def _numbers(rows: Sequence[Sequence[str]]) -> Floats | None:
         numbers = np.array([[float(word) for word in row[1:]] for row in rows])
     except ValueError:
         return None
-    # float() also reads 1_000.
-    fine = np.isfinite(numbers).all() and not any("_" in word for row in rows for word in row[1:])
+    # float() also reads 1_000 and digits of other scripts; the largest numbers overflow when units are converted.
+    letters = "".join(itertools.chain.from_iterable(row[1:] for row in rows))
+    fine = np.abs(numbers).max() <= MAX_NUMBER and letters.isascii() and "_" not in letters
     return numbers if fine else None
 
 

@@ -4,13 +4,8 @@ import numpy as np
 from numba import njit
 
 from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
-from ald_chimes_lsq.kernels.growth import grow_rows
 from ald_chimes_lsq.kernels.packing import PackedModel
 from ald_chimes_lsq.kernels.simd import at
-
-# For each of the four triangles of a quadruplet abcd, the bonds from its corners to the apex, as positions in the list
-# ab, ac, ad, bc, bd, cd. The apex of triangle 0 is d, of 1 c, of 2 b, of 3 a.
-_LEGS = np.array([[2, 4, 5], [1, 3, 5], [0, 3, 4], [0, 1, 2]])
 
 
 @njit(**OPTIONS)
@@ -28,47 +23,37 @@ def find_apexes(
     triangles = close_triangles(packed, types, triangles, ends, lengths, extra)
     triangles, order, triangle_types = sort_triangles(n_types, types, triangles, ends)
     quads = find_quads(types.size, triangles, ends)
-    sets = edge_sets(packed)
     n_triangles = triangles.shape[0]
-    corners = np.empty((quads.shape[0], 4), np.int8)
+    sets, limits = edge_sets(packed, extra)
     apex_start = np.zeros(n_triangles * n_types + 1, np.int32)
     kept = 0
     for q in range(quads.shape[0]):
-        if quad_slots(
-            sets,
-            packed.set_rmax,
-            n_types,
-            types,
-            quads,
-            q,
-            ends,
-            lengths,
-            slot_shift,
-            extra,
-            corners,
-            kept,
-        ):
-            for f in range(4):
-                # Kept ones move up, with the numbers of their triangles.
-                quads[kept, 6 + f] = quads[q, 6 + f]
-                apex_start[quads[q, 6 + f] * n_types + corners[kept, 3 - f] + 1] += 1
-            kept += 1
+        abc, abd = at(quads, 4 * q), at(quads, 4 * q + 1)
+        acd, bcd = at(quads, 4 * q + 2), at(quads, 4 * q + 3)
+        ab, ac, ad, bc, bd, cd = quad_bonds(triangles, abc, abd, acd)
+        a, b = at(types, at(ends, 2 * ab)), at(types, at(ends, 2 * ab + 1))
+        c, d = at(types, at(ends, 2 * ac + 1)), at(types, at(ends, 2 * ad + 1))
+        kind = 6 * (((a * n_types + b) * n_types + c) * n_types + d)
+        inside = int(
+            (at(lengths, ab) < at(limits, kind))
+            & (at(lengths, ac) < at(limits, kind + 1))
+            & (at(lengths, ad) < at(limits, kind + 2))
+            & (at(lengths, bc) < at(limits, kind + 3))
+            & (at(lengths, bd) < at(limits, kind + 4))
+            & (at(lengths, cd) < at(limits, kind + 5))
+        )
+        # Those that can contribute move up.
+        quads[kept, 0], quads[kept, 1], quads[kept, 2], quads[kept, 3] = abc, abd, acd, bcd
+        apex_start[abc * n_types + d + 1] += inside
+        apex_start[abd * n_types + c + 1] += inside
+        apex_start[acd * n_types + b + 1] += inside
+        apex_start[bcd * n_types + a + 1] += inside
+        kept += inside
     for row in range(apex_start.size - 1):
         apex_start[row + 1] += apex_start[row]
-    cursor = np.empty(apex_start.size, np.int32)
-    for row in range(apex_start.size):
-        cursor[row] = apex_start[row]
-    apexes = np.empty((apex_start[-1], 3), np.int32)
-    for q in range(kept):
-        for f in range(4):
-            triangle = quads[q, 6 + f]
-            row = triangle * n_types + corners[q, 3 - f]
-            place = cursor[row]
-            cursor[row] = place + 1
-            for c in range(3):
-                apexes[place, c] = at(
-                    quads, 10 * q + at(_LEGS, 3 * f + at(order, 3 * triangle + c))
-                )
+    apexes = fill_apexes(
+        n_types, types, triangles, order, ends, quads[:kept], sets, slot_shift, apex_start
+    )
     triangle_bonds = np.empty((n_triangles, 3), np.int32)
     for t in range(n_triangles):
         # The side between corners x and y of (0, 1, 2) is number x + y - 1.
@@ -76,6 +61,69 @@ def find_apexes(
         triangle_bonds[t, 1] = triangles[t, order[t, 0] + order[t, 2] - 1]
         triangle_bonds[t, 2] = triangles[t, order[t, 1] + order[t, 2] - 1]
     return triangle_bonds, triangle_types, apex_start, apexes
+
+
+@njit(**OPTIONS)
+def fill_apexes(
+    n_types: int,
+    types: Integers,
+    triangles: Integers,
+    order: Integers,
+    ends: Integers,
+    quads: Integers,
+    sets: Integers,
+    slot_shift: Integers,
+    apex_start: Integers,
+) -> Integers:
+    """The field apexes of `Lists`."""
+    cursor = np.empty(apex_start.size, np.int32)
+    for row in range(apex_start.size):
+        cursor[row] = apex_start[row]
+    apexes = np.empty((apex_start[-1], 3), np.int32)
+    # Slots of the bonds from the corners of abc to d, of abd to c, of acd to b, of bcd to a.
+    legs = np.empty(12, np.int32)
+    apex = np.empty(4, np.int64)
+    for q in range(quads.shape[0]):
+        abc, abd, acd = at(quads, 4 * q), at(quads, 4 * q + 1), at(quads, 4 * q + 2)
+        ab, ac, ad, bc, bd, cd = quad_bonds(triangles, abc, abd, acd)
+        a, b = at(types, at(ends, 2 * ab)), at(types, at(ends, 2 * ab + 1))
+        c, d = at(types, at(ends, 2 * ac + 1)), at(types, at(ends, 2 * ad + 1))
+        kind = 6 * (((a * n_types + b) * n_types + c) * n_types + d)
+        apex[0], apex[1], apex[2], apex[3] = d, c, b, a
+        slot_ab = at(slot_shift, at(sets, kind)) + ab
+        slot_ac = at(slot_shift, at(sets, kind + 1)) + ac
+        slot_ad = at(slot_shift, at(sets, kind + 2)) + ad
+        slot_bc = at(slot_shift, at(sets, kind + 3)) + bc
+        slot_bd = at(slot_shift, at(sets, kind + 4)) + bd
+        slot_cd = at(slot_shift, at(sets, kind + 5)) + cd
+        legs[0], legs[1], legs[2] = slot_ad, slot_bd, slot_cd
+        legs[3], legs[4], legs[5] = slot_ac, slot_bc, slot_cd
+        legs[6], legs[7], legs[8] = slot_ab, slot_bc, slot_bd
+        legs[9], legs[10], legs[11] = slot_ab, slot_ac, slot_ad
+        for f in range(4):
+            triangle = at(quads, 4 * q + f)
+            row = triangle * n_types + apex[f]
+            place = cursor[row]
+            cursor[row] = place + 1
+            apexes[place, 0] = at(legs, 3 * f + at(order, 3 * triangle))
+            apexes[place, 1] = at(legs, 3 * f + at(order, 3 * triangle + 1))
+            apexes[place, 2] = at(legs, 3 * f + at(order, 3 * triangle + 2))
+    return apexes
+
+
+@njit(**OPTIONS, forceinline=True)
+def quad_bonds(
+    triangles: Integers, abc: int, abd: int, acd: int
+) -> tuple[int, int, int, int, int, int]:
+    """The bonds ab, ac, ad, bc, bd, cd of a quadruplet with these triangles."""
+    return (
+        at(triangles, 3 * abc),
+        at(triangles, 3 * abc + 1),
+        at(triangles, 3 * abd + 1),
+        at(triangles, 3 * abc + 2),
+        at(triangles, 3 * abd + 2),
+        at(triangles, 3 * acd + 2),
+    )
 
 
 @njit(**OPTIONS)
@@ -157,10 +205,7 @@ def sort_triangles(
 
 @njit(**OPTIONS)
 def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
-    """Each four mutually bonded atoms a < b < c < d once: (n_quads, 10).
-
-    Bonds ab, ac, ad, bc, bd, cd; triangles abc, abd, acd, bcd.
-    """
+    """Each four mutually bonded atoms a < b < c < d once: (n_quads, 4) triangles abc, abd, acd, bcd."""
     n_bonds = ends.shape[0]
     local = np.empty(n_bonds, np.int64)
     for m in range(n_bonds):
@@ -173,53 +218,58 @@ def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
                 local[m] = size[ends[m, 0]]
                 size[ends[m, 0]] += 1
     start = np.zeros(n + 1, np.int64)
+    largest = 0
     for i in range(n):
         start[i + 1] = start[i] + size[i] * size[i]
+        largest = max(largest, size[i])
     # For each atom a matrix over its bonds: the triangle with the first and the second bond, plus 1.
     table = np.zeros(start[n], np.int32)
     for t in range(triangles.shape[0]):
         ij, ik = triangles[t, 0], triangles[t, 1]
         i = ends[ij, 0]
         table[start[i] + local[ij] * size[i] + local[ik]] = t + 1
-    capacity = 2 * triangles.shape[0] + 64
-    quads = np.empty((capacity, 10), np.int32)
     count = 0
     for abc in range(triangles.shape[0]):
-        ab, ac, bc = triangles[abc, 0], triangles[abc, 1], triangles[abc, 2]
-        a, b = ends[ab, 0], ends[ab, 1]
-        row_b = start[a] + local[ab] * size[a]
-        row_c = start[a] + local[ac] * size[a]
-        row = start[b] + local[bc] * size[b]
+        ab, ac = at(triangles, 3 * abc), at(triangles, 3 * abc + 1)
+        a = at(ends, 2 * ab)
+        row_b, row_c = start[a] + local[ab] * size[a], start[a] + local[ac] * size[a]
         for d in range(size[a]):
-            abd, acd = table[row_b + d] - 1, table[row_c + d] - 1
-            if abd < 0 or acd < 0:
-                continue
-            bd = triangles[abd, 2]
-            bcd = table[row + local[bd]] - 1
-            if bcd < 0:
-                continue
-            if count == capacity:
-                capacity = 2 * capacity
-                quads = grow_rows(quads, capacity)
-            quads[count, 0] = ab
-            quads[count, 1] = ac
-            quads[count, 2] = triangles[abd, 1]
-            quads[count, 3] = bc
-            quads[count, 4] = bd
-            quads[count, 5] = triangles[acd, 2]
-            quads[count, 6] = abc
-            quads[count, 7] = abd
-            quads[count, 8] = acd
-            quads[count, 9] = bcd
+            count += int((at(table, row_b + d) > 0) & (at(table, row_c + d) > 0))
+    quads = np.empty((count, 4), np.int32)
+    hits = np.empty(largest + 1, np.int64)
+    count = 0
+    for abc in range(triangles.shape[0]):
+        ab, ac, bc = at(triangles, 3 * abc), at(triangles, 3 * abc + 1), at(triangles, 3 * abc + 2)
+        a, b = at(ends, 2 * ab), at(ends, 2 * ab + 1)
+        row_b, row_c = start[a] + local[ab] * size[a], start[a] + local[ac] * size[a]
+        row = start[b] + local[bc] * size[b]
+        n_hits = 0
+        for d in range(size[a]):
+            # Without a branch, which could not be predicted.
+            hits[n_hits] = d
+            n_hits += int((at(table, row_b + d) > 0) & (at(table, row_c + d) > 0))
+        for h in range(n_hits):
+            d = hits[h]
+            abd = at(table, row_b + d) - 1
+            # Three of its triangles are close, so the fourth is, too: its bonds are among theirs.
+            bcd = at(table, row + at(local, at(triangles, 3 * abd + 2))) - 1
+            quads[count, 0] = abc
+            quads[count, 1] = abd
+            quads[count, 2] = at(table, row_c + d) - 1
+            quads[count, 3] = bcd
             count += 1
-    return quads[:count]
+    return quads
 
 
 @njit(**OPTIONS)
-def edge_sets(packed: PackedModel) -> Integers:
-    """The sets of the edges ab, ac, ad, bc, bd, cd, for all types of a, b, c, d: (n_types⁴, 6); -1 if excluded."""
+def edge_sets(packed: PackedModel, extra: float) -> tuple[Integers, Floats]:
+    """The sets of the edges ab, ac, ad, bc, bd, cd, for all types of a, b, c, d, and their outer cutoffs.
+
+    Both (n_types⁴, 6); -1 if excluded.
+    """
     n = packed.pair_of.shape[0]
     sets = np.empty((n**4, 6), np.int32)
+    limits = np.empty((n**4, 6))
     row = 0
     for a in range(n):
         for b in range(n):
@@ -231,36 +281,8 @@ def edge_sets(packed: PackedModel) -> Integers:
                     sets[row, 3] = packed.quad_set[b, c, a, d]
                     sets[row, 4] = packed.quad_set[b, d, a, c]
                     sets[row, 5] = packed.quad_set[c, d, a, b]
+                    for edge in range(6):
+                        s = sets[row, edge]
+                        limits[row, edge] = packed.set_rmax[s] + extra if s >= 0 else -1.0
                     row += 1
-    return sets
-
-
-@njit(**OPTIONS, forceinline=True)
-def quad_slots(
-    sets: Integers,
-    set_rmax: Floats,
-    n_types: int,
-    types: Integers,
-    quads: Integers,
-    q: int,
-    ends: Integers,
-    lengths: Floats,
-    slot_shift: Integers,
-    extra: float,
-    corners: Integers,
-    row: int,
-) -> bool:
-    """Whether a quadruplet can contribute; writes its types and, in place of bonds, its slots to row `row` <= q."""
-    first = at(quads, 10 * q)
-    a, b = at(types, at(ends, 2 * first)), at(types, at(ends, 2 * first + 1))
-    c = at(types, at(ends, 2 * at(quads, 10 * q + 1) + 1))
-    d = at(types, at(ends, 2 * at(quads, 10 * q + 2) + 1))
-    corners[row, 0], corners[row, 1], corners[row, 2], corners[row, 3] = a, b, c, d
-    kind = 6 * (((a * n_types + b) * n_types + c) * n_types + d)
-    inside = at(sets, kind) >= 0
-    if inside:
-        for edge in range(6):
-            s, bond = at(sets, kind + edge), at(quads, 10 * q + edge)
-            inside &= at(lengths, bond) < at(set_rmax, s) + extra
-            quads[row, edge] = at(slot_shift, s) + bond
-    return bool(inside)
+    return sets, limits

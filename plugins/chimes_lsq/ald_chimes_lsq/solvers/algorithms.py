@@ -19,6 +19,10 @@ Floats = NDArray[np.float64]
 Name = Literal["svd", "fast_svd", "ridge", "ridgecv", "lasso", "lassolars", "dlars", "dlasso"]
 
 
+PATHS: tuple[Name, ...] = ("dlars", "dlasso")
+"""The algorithms of the program dlars"""
+
+
 @attrs.frozen(kw_only=True)
 class Choice:
     """An algorithm and its parameters."""
@@ -59,8 +63,10 @@ def run_algorithm(rows: Rows, choice: Choice) -> Outcome:
     Raises:
         InputError: numbers that are not finite, or a parameter that is impossible.
     """
-    if choice.normalize and choice.algorithm not in {"dlars", "dlasso"}:
+    if choice.normalize and choice.algorithm not in PATHS:
         raise InputError("columns are normalised for dlars and dlasso only; leave --normalize out")
+    if choice.algorithm in {"svd", "fast_svd"} and not 0.0 < choice.eps < 1.0:
+        raise InputError(f"eps must be above 0 and below 1, found {choice.eps}")
     solution, heading = _SOLVERS[choice.algorithm](rows, choice)
     said = rows.product(solution.x)
     if choice.normalize:
@@ -107,13 +113,17 @@ def _lasso_lars(rows: Rows, choice: Choice) -> Solved:
     return solve_rows(rows, "lasso", choice.alpha), heading
 
 
-def _dlars(rows: Rows, choice: Choice) -> Solved:
-    kind = "LARS" if choice.algorithm == "dlars" else "LASSO"
-    heading = (
-        f"! DLARS code for {kind} used",
+def dlars_heading(choice: Choice) -> tuple[str, ...]:
+    """Lines about dlars and dlasso."""
+    return (
+        f"! DLARS code for {'LARS' if choice.algorithm == 'dlars' else 'LASSO'} used",
         f"! DLARS alpha = {choice.alpha:10.4e}",
         *(["! columns normalized"] if choice.normalize else []),
     )
+
+
+def _dlars(rows: Rows, choice: Choice) -> Solved:
+    heading = dlars_heading(choice)
     exact = choice.algorithm == "dlasso" and not choice.stop_like_dlars
     if exact and not choice.normalize:
         return solve_rows(rows, "lasso", choice.alpha), heading
@@ -129,20 +139,23 @@ def _dlars(rows: Rows, choice: Choice) -> Solved:
     matrix /= scale
     if exact:
         result = minimise_lasso(matrix, target, n * choice.alpha)
-        x, optimality, condition = result.x, result.violation, result.condition
+        x, condition = result.x / scale, result.condition
+        optimality, rounding = result.violation, result.rounding
     else:
         rest = float(triangle[-1, -1] ** 2)
-        knot = stop_like_dlars(matrix, target, rest, n, choice.alpha, drop=kind == "LASSO")
-        x, optimality, condition = knot.x, np.nan, np.nan
-    x = x / scale
+        gradient = None if choice.normalize else rows.gradient
+        drop = choice.algorithm == "dlasso"
+        knot = stop_like_dlars(matrix, target, rest, n, choice.alpha, drop=drop, gradient=gradient)
+        x, condition = knot.x / scale, knot.condition
+        optimality, rounding = np.nan, 0.0
     solution = Solution(
         x=x,
         algorithm="lasso",
         alpha=choice.alpha,
         n_equations=n,
-        rmse=np.nan,
         n_fitted=count_fitted(x),
         optimality=optimality,
+        rounding=rounding,
         condition=condition,
         weighted=rows.weights is not None,
     )

@@ -11,8 +11,9 @@ from typing import Protocol
 import attrs
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ald_chimes_lsq.kernels.gradient import add_gradient
 from ald_chimes_lsq.solvers.normal import NormalEquations
 from ald_core.errors import InputError
 
@@ -33,6 +34,13 @@ class Matrix(Protocol):
 
     def __getitem__(self, rows: slice, /) -> Floats:
         """Some rows."""
+
+
+class Gradient(Protocol):
+    """Tells Aᵀ(b − Ax)."""
+
+    def __call__(self, x: Floats, rest: Floats | None = None, /) -> Floats:
+        """At x + rest, where `rest` is below the last digits of x."""
 
 
 @attrs.frozen
@@ -177,15 +185,21 @@ class Rows:
         # What is left of the others when the column of ones is eliminated is centred.
         return np.asarray(triangle[extra:, extra:])
 
-    def gradient(self, x: Floats) -> Floats:
-        """Aᵀ(b − Ax) of the weighted rows, (p,)."""
-        slope = np.zeros(self.n_columns)
+    def gradient(self, x: Floats, rest: Floats | None = None, /) -> Floats:
+        """Aᵀ(b − Ax) of the weighted rows, (p,), to the last digit; A, b, x and weights are taken as exact.
+
+        Args:
+            x: (p,).
+            rest: (p,) further digits of x.
+        """
+        little = np.zeros(self.n_columns) if rest is None else rest
+        high, low = np.zeros(self.n_columns), np.zeros(self.n_columns)
         for matrix, own in self.chunks():
-            rest = self.right[own] - matrix @ x
-            if self.weights is not None:
-                rest *= self.weights[own] ** 2
-            slope += rest @ matrix
-        return slope
+            factors = np.ones(len(matrix)) if self.weights is None else self.weights[own]
+            # A writable array, because compiled code tells it from others.
+            rows = np.require(matrix, np.float64, ["C", "W", "E"])
+            add_gradient(rows, self.right[own], factors, x, little, high, low)
+        return high + low
 
     def product(self, x: Floats) -> Floats:
         """Ax without weights, (n,)."""
@@ -209,6 +223,20 @@ def add_rows(triangle: Floats, rows: Floats) -> Floats:
     if info != 0:
         raise ValueError(f"dtpqrt: argument {-info}")
     return np.asarray(result, dtype=np.float64)
+
+
+def checked_weights(weights: ArrayLike, n_rows: int) -> Floats:
+    """Weights as an array.
+
+    Raises:
+        InputError: there is not one for each row, or some are negative or not finite.
+    """
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != (n_rows,):
+        raise InputError(f"{given.size} weights do not fit {n_rows} rows; one per row is needed")
+    if not (np.isfinite(given).all() and (given >= 0.0).all()):
+        raise InputError("weights must be finite and not negative")
+    return given
 
 
 def _not_finite() -> InputError:
