@@ -21,6 +21,7 @@ from ald_chimes_lsq.formats.tokens import Place
 from ald_chimes_lsq.formats.xyzf import XyzfFrame
 from ald_chimes_lsq.frame_rows import ENERGY_ROWS, KINDS, VOIGT, count_columns, right_sides
 from ald_chimes_lsq.structure import AtomError
+from ald_chimes_lsq.threads import results_in_order
 from ald_core.errors import InputError
 from ald_core.types import Labels
 
@@ -138,8 +139,9 @@ def design_matrix(
     counts = [len(frame.right) for frame in fitted]
     ends = np.cumsum([0, *counts])
     matrix = np.empty((ends[-1] + len(tied), count_columns(known.basis, offsets=offsets)))
-    for frame, begin, end in zip(fitted, ends, ends[1:], strict=False):
-        matrix[begin:end] = frame.rows(known.basis, offsets=offsets)
+    rows = results_in_order(lambda frame: frame.rows(known.basis, offsets=offsets), fitted)
+    for own, begin, end in zip(rows, ends, ends[1:], strict=False):
+        matrix[begin:end] = own
     matrix[ends[-1] :] = tied
     last = np.full(len(tied), len(KINDS) - 1, dtype=np.int8)
     sizes = [len(frame.elements) for frame in fitted]

@@ -31,6 +31,7 @@ from ald_chimes_lsq.structure import (
     periodic_cell,
     type_numbers,
 )
+from ald_chimes_lsq.threads import results_in_order
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -169,13 +170,17 @@ def fitted_cell(basis: Basis, atoms: Atoms) -> Floats:
 def write_matrix(
     path: Path, basis: Basis, frames: Iterable[FrameRows], n_rows: int, *, offsets: bool
 ) -> None:
-    """Write the rows of frames to a file in NumPy's format, one frame in memory at a time.
+    """Write the rows of frames to a file in NumPy's format, a few frames in memory at a time.
 
     Raises:
         InputError: as `configuration_rows`, or a number is not finite.
     """
-    named = ((f"frame {f.frame.id}", frame_matrix(basis, f, offsets=offsets)) for f in frames)
-    write_rows(path, named, n_rows, count_columns(basis, offsets=offsets))
+
+    def named(frame: FrameRows) -> tuple[str, Floats]:
+        return f"frame {frame.frame.id}", frame_matrix(basis, frame, offsets=offsets)
+
+    matrices = results_in_order(named, frames)
+    write_rows(path, matrices, n_rows, count_columns(basis, offsets=offsets))
 
 
 def write_rows(

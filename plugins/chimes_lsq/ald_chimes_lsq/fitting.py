@@ -20,6 +20,7 @@ from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, checked_weights
 from ald_chimes_lsq.solvers.solution import Algorithm, Solution
 from ald_chimes_lsq.solvers.solve import solve_rows
+from ald_chimes_lsq.threads import one_blas_thread, results_in_order
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -47,6 +48,7 @@ class Fit:
         write_fit(Path(folder), self.setup, self.solution, self.targets, self.predicted, {})
 
 
+@one_blas_thread
 def fit(
     setup: FitSetup | Path | str,
     frames: Sequence[XyzfFrame | Atoms],
@@ -81,7 +83,8 @@ def fit(
     n_rows = len(targets.right) - len(tied)
     with tempfile.TemporaryDirectory(prefix="ald-chimes-") as scratch:
         path = Path(scratch) / "rows.npy"
-        named = ((f"frames[{f.index}]", f.rows(known.basis, offsets=offsets)) for f in fitted)
+        rows = results_in_order(lambda f: f.rows(known.basis, offsets=offsets), fitted)
+        named = ((f"frames[{f.index}]", own) for f, own in zip(fitted, rows, strict=True))
         write_rows(path, named, n_rows, count_columns(known.basis, offsets=offsets))
         parts: list[Matrix] = [RowFile.open(path)]
         if len(tied):

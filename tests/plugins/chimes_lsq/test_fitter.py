@@ -160,6 +160,8 @@ def test_few_frames_are_one_job_and_give_the_solution_of_the_whole_matrix(setup,
     assert report["energy_rmse_kcal_per_mol"] == pytest.approx(np.sqrt(np.mean(energies**2)))
     assert report["optimality"] < 1e-8
     assert report["method"] in {"normal equations", "QR"}
+    assert report["condition"] > 1.0
+    assert 0.0 < report["optimality_limit"] < 1e-8
     assert report == model.report
     # The model says what the rows say.
     atoms = frames[0].frame.atoms

@@ -13,6 +13,7 @@ from ald_chimes_lsq.solvers.ridge_cv import choose_strength
 from ald_chimes_lsq.solvers.rows import Rows
 from ald_chimes_lsq.solvers.solution import Solution, count_fitted
 from ald_chimes_lsq.solvers.solve import solve_normal, solve_rows
+from ald_chimes_lsq.threads import one_blas_thread
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -57,6 +58,7 @@ def parse_algorithm(word: str) -> Name:
     return cast("Name", word)
 
 
+@one_blas_thread
 def run_algorithm(rows: Rows, choice: Choice) -> Outcome:
     """Solve.
 

@@ -64,7 +64,8 @@ def minimise_lasso(
     if not used.size:
         return LassoResult(x, 0.0, 0.0, 1.0)
     scale = lengths[used]
-    search = _Search.start(matrix[:, used] / scale, target, scale)
+    # In the order of columns, because some of these are taken again and again.
+    search = _Search.start(np.asfortranarray(matrix[:, used] / scale), target, scale)
     slope = Rows([matrix], target).gradient if gradient is None else gradient
     level = float(np.abs(search.slope() * scale).max())
     while level > penalty:
@@ -227,10 +228,8 @@ class _Search:
     def _minimum(self, pull: Floats) -> Floats:
         """Minimiser on the active set for fixed signs, corrected once for rounding."""
         x = self.columns.fit(self.target, self.shift[self.active] - pull)
-        full = np.zeros_like(self.x)
-        full[self.active] = x
-        rest = self.target - self.matrix @ full
-        missing = (self.matrix.T @ rest + self.shift)[self.active] - pull
+        own = self.matrix.T[self.active]
+        missing = own @ (self.target - x @ own) + self.shift[self.active] - pull
         return x + self.columns.solve(missing)
 
     def _extend(self, new: list[int], signs: Floats) -> None:

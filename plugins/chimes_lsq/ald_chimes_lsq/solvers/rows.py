@@ -5,6 +5,7 @@ give equal bits, wherever each part was made.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.kernels.gradient import add_gradient
 from ald_chimes_lsq.solvers.normal import NormalEquations
+from ald_chimes_lsq.threads import results_in_order
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -23,6 +25,8 @@ _CHUNK = 32_000_000
 """Bytes of a chunk."""
 _PANEL = 32
 """Columns that the QR factorisation treats at a time."""
+_GRAM_PANEL = 128
+"""Columns of AᵀA that a thread treats at a time."""
 
 
 class Matrix(Protocol):
@@ -152,8 +156,10 @@ class Rows:
         """
         p = self.n_columns
         upper, moment, square = np.zeros((p, p), order="F"), np.zeros(p), 0.0
+        panels = [slice(i, min(i + _GRAM_PANEL, p)) for i in range(0, p, _GRAM_PANEL)]
         for a, b in self._weighted():
-            upper = scipy.linalg.blas.dsyrk(1.0, a.T, beta=1.0, c=upper, overwrite_c=1)
+            for _ in results_in_order(partial(_add_products, a, upper), panels):
+                pass
             moment += b @ a
             square += float(b @ b)
         if not (np.isfinite(np.diag(upper)).all() and np.isfinite(square)):
@@ -207,6 +213,11 @@ class Rows:
         for matrix, own in self.chunks():
             said[own] = matrix @ x
         return said
+
+
+def _add_products(a: Floats, upper: Floats, panel: slice) -> None:
+    """Add aᵀa to some columns of the upper triangle, in column order, in place."""
+    upper[: panel.stop, panel] += a[:, : panel.stop].T @ a[:, panel]
 
 
 def add_rows(triangle: Floats, rows: Floats) -> Floats:

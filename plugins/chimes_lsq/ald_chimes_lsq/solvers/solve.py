@@ -29,6 +29,7 @@ from ald_chimes_lsq.solvers.lasso import minimise_lasso
 from ald_chimes_lsq.solvers.normal import NormalEquations
 from ald_chimes_lsq.solvers.rows import Gradient, Rows, checked_weights
 from ald_chimes_lsq.solvers.solution import Algorithm, Solution, comment_block, count_fitted
+from ald_chimes_lsq.threads import one_blas_thread
 from ald_core.errors import AldError, InputError
 
 __all__ = [
@@ -52,6 +53,7 @@ _MAX_CONDITION = 1e13
 """Condition number of normal equations beyond which they are not tried for ridge."""
 
 
+@one_blas_thread
 def solve(
     a: ArrayLike,
     b: ArrayLike,
@@ -77,6 +79,7 @@ def solve(
     return attrs.evolve(solution, rmse=float(np.linalg.norm(rest) / np.sqrt(len(rest))))
 
 
+@one_blas_thread
 def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) -> Solution:
     """Solve for rows of any number; the RMSE is left open.
 
@@ -94,6 +97,7 @@ def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) 
     return attrs.evolve(solution, weighted=rows.weights is not None)
 
 
+@one_blas_thread
 def solve_triangle(
     triangle: Floats,
     n_rows: int,
@@ -121,6 +125,7 @@ def solve_triangle(
     return _SOLVERS[algorithm](_Problem(matrix, target, alpha, n_rows, slope, size))
 
 
+@one_blas_thread
 def solve_normal(
     equations: NormalEquations,
     algorithm: Algorithm = "lasso",
