@@ -50,7 +50,10 @@ def _lasso(
 ) -> Line:
     a, b = problem
     solution = solve(a, b, None, "lasso", alpha)
-    note = f"{solution.n_fitted} non-zero; optimal to {solution.optimality:.0e} alpha; {solution.method}"
+    note = (
+        f"{solution.n_fitted} non-zero; optimal to {solution.optimality:.0e} alpha "
+        f"(doubles allow {solution.rounding:.0e}); {solution.method}"
+    )
     if solution.optimality > 1e-8 + solution.rounding:
         raise AssertionError(f"{name}: {note}")
     time = seconds(lambda: solve(a, b, None, "lasso", alpha), repeats=repeats, warm=False)

@@ -13,8 +13,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 from cases import configuration, organic, parameters, relabelled, stress_setup
-from table import Line, print_lines
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from table import Line, one_thread, print_lines
 
 from ald_chimes_lsq import ChimesModel, fit
 from ald_chimes_lsq.constants import HARTREE_FORCE
@@ -53,13 +52,19 @@ def peak_of_fit(n_frames: int) -> float:
         named = relabelled(moved, ("C", "H", "O"), i)
         frames.append(XyzfFrame(named.elements, named.cell, named.positions, forces))
     fit(setup, frames, algorithm="lasso", alpha=1.0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return peak_memory()
+
+
+def peak_memory() -> float:
+    """MiB that this process has had at most; `ru_maxrss` would count its parent's, too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024.0
 
 
 def main() -> None:
     """Fit, or with a number of frames as argument be one of the processes."""
     if len(sys.argv) > 1:
-        with threadpool_limits(1):
+        with one_thread():
             peak = peak_of_fit(int(sys.argv[1]))
         used = resource.getrusage(resource.RUSAGE_SELF)
         print(json.dumps({"peak": peak, "seconds": used.ru_utime + used.ru_stime}))

@@ -1,10 +1,12 @@
 """The lines that benchmarks print."""
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import numba
 from calibrate import calibration
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -45,9 +47,21 @@ class Line:
         return line.rstrip()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let neither linear algebra nor frames be shared out to several threads."""
+    before = numba.config.NUMBA_NUM_THREADS
+    numba.config.NUMBA_NUM_THREADS = 1
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        numba.config.NUMBA_NUM_THREADS = before
+
+
 def print_lines(*parts: Iterable[Line]) -> None:
     """Print lines as they come."""
-    with threadpool_limits(1):
+    with one_thread():
         unit = calibration()
         print(f"{processor()}; calibration loop {1e3 * unit:.3f} ms\n{HEADER}")
         for part in parts:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis, Cutoff, InnerRule, PairType, Transform
 from ald_chimes_lsq.engine import PackedModel
+from ald_chimes_lsq.formats.cursor import Cursor
 from ald_chimes_lsq.formats.params_header import (
-    Cursor,
     read_pair_table,
     read_switches,
     read_types,

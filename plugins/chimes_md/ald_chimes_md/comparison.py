@@ -18,8 +18,9 @@ from ald_chimes_lsq.frame_rows import ENERGY_ROWS
 from ald_chimes_md.control import Comparison, Control
 from ald_chimes_md.coordinates import System, read_coordinates
 from ald_chimes_md.frame_text import cell_text
-from ald_chimes_md.loop import evaluate_once
+from ald_chimes_md.loop import SinglePoint, evaluate_once
 from ald_chimes_md.preparation import Preparation
+from ald_chimes_md.replacement import replace_file
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +31,8 @@ STEP_LENGTH = 1e-4
 DIAGONAL = ((0, 0), (1, 1), (2, 2))
 SIX = (*DIAGONAL, (0, 1), (0, 2), (1, 2))
 NINE = tuple((a, b) for a in range(3) for b in range(3))
+COMPONENTS: dict[int, tuple[tuple[int, int], ...]] = {0: (), 3: DIAGONAL, 6: SIX, 9: NINE}
+"""Of a stress, by how many numbers it has."""
 
 
 @attrs.frozen(eq=False)
@@ -41,13 +44,25 @@ class Reference:
     stress: Floats
     """3, 6 or 9 numbers, or none"""
     energy: float | None
+    labels: "Labels"
+    """All of stress and energy that a frame says, announced or not."""
     further: int = 0
     """Numbers of the file behind these, which belong to further frames."""
 
     @property
     def components(self) -> tuple[tuple[int, int], ...]:
         """Which components the stress has."""
-        return {0: (), 3: DIAGONAL, 6: SIX, 9: NINE}[len(self.stress)]
+        return COMPONENTS[len(self.stress)]
+
+
+@attrs.frozen
+class Labels:
+    """Stress and energy in the header of a frame."""
+
+    stress: dict[tuple[int, int], float]
+    """GPa, by component; none, three or six of them"""
+    energy: float | None
+    """kcal/mol"""
 
 
 @attrs.frozen
@@ -82,23 +97,25 @@ def compare(control: Control, wanted: Comparison, preparation: Preparation, fold
     reference = read_reference(folder / wanted.file, preparation.system, control)
     said = evaluate_once(preparation)
     stress = np.array([said.stress[a, b] for a, b in reference.components])
-    difference = Reference(
-        reference.forces - said.forces,
-        reference.stress - stress,
-        None if reference.energy is None else reference.energy - said.energy,
-    )
+    energy = None if reference.energy is None else abs(reference.energy - said.energy)
     written = None
     if wanted.subtract:
-        written = f"{control.coordinate_file}_forces_subtracted.xyz"
-        text = _subtracted(preparation, wanted, reference, difference)
-        (folder / written).write_bytes(text.encode())
+        written = subtracted_name(control)
+        labels = _joined(_own_labels(control, folder), reference.labels)
+        text = _subtracted(preparation.system, reference.forces, labels, wanted, said)
+        replace_file(folder / written, text.encode())
     return Errors(
-        force=_root(difference.forces),
-        stress=_root(difference.stress) * GPA if len(stress) else None,
-        energy=None if difference.energy is None else abs(difference.energy),
+        force=_root(reference.forces - said.forces),
+        stress=_root(reference.stress - stress) * GPA if len(stress) else None,
+        energy=energy,
         written=written,
         further=reference.further,
     )
+
+
+def subtracted_name(control: Control) -> str:
+    """The file that SUBTFRC leaves."""
+    return f"{control.coordinate_file}_forces_subtracted.xyz"
 
 
 def check_forces(preparation: Preparation) -> ForceCheck:
@@ -139,12 +156,12 @@ def read_reference(path: Path, own: System, control: Control) -> Reference:
             f"frames follow; found {len(numbers)}"
         )
         raise Place(path).error(message)
-    return Reference(
-        numbers[: 3 * n_atoms].reshape(-1, 3),
-        numbers[3 * n_atoms : size],
-        float(numbers[size]) if control.reference_energy else None,
-        further=len(numbers) - end,
-    )
+    stress = numbers[3 * n_atoms : size]
+    energy = float(numbers[size]) if control.reference_energy else None
+    by_component = dict(zip(COMPONENTS[stress_size], (stress * GPA).tolist(), strict=True))
+    labels = Labels({place: by_component[place] for place in SIX if place in by_component}, energy)
+    forces = numbers[: 3 * n_atoms].reshape(-1, 3)
+    return Reference(forces, stress, energy, labels, further=len(numbers) - end)
 
 
 def _read_frame(path: Path, header: list[str], own: System, control: Control) -> Reference:
@@ -152,19 +169,41 @@ def _read_frame(path: Path, header: list[str], own: System, control: Control) ->
     _check_atoms(path, system, own)
     if system.columns is None:
         raise Place(path, 3).error("the atoms have no forces in columns 5 to 7")
-    start = 10 if header[0] == "NON_ORTHO" else 3
-    rest = [parse_number(word, "a number", Place(path, 2)) for word in header[start:]]
+    labels = _labels(header, Place(path, 2))
     wanted = {"none": 0, "diagonal": 3, "full": 6}[control.reference_stress]
-    with_energy = len(rest) in {1, 4, 7}
-    if len(rest) - with_energy < wanted:
+    if len(labels.stress) < wanted:
         raise Place(path, 2).error("FITSTRS announces a stress that this header lacks")
-    if control.reference_energy and not with_energy:
+    if control.reference_energy and labels.energy is None:
         raise Place(path, 2).error("FITENER announces an energy that this header lacks")
-    return Reference(
-        system.columns * HARTREE_FORCE,
-        np.array(rest[:wanted]) / GPA,
-        rest[-1] if control.reference_energy else None,
+    stress = np.array([labels.stress[place] for place in COMPONENTS[wanted]]) / GPA
+    energy = labels.energy if control.reference_energy else None
+    return Reference(system.columns * HARTREE_FORCE, stress, energy, labels)
+
+
+def _labels(header: list[str], place: Place) -> Labels:
+    """What follows the cell in the second line of a frame."""
+    start = 10 if header[0] == "NON_ORTHO" else 3
+    rest = [parse_number(word, "a number", place) for word in header[start:]]
+    with_energy = len(rest) in {1, 4, 7}
+    stress = rest[:-1] if with_energy else rest
+    return Labels(
+        dict(zip(COMPONENTS[len(stress)], stress, strict=True)), rest[-1] if with_energy else None
     )
+
+
+def _own_labels(control: Control, folder: Path) -> Labels:
+    """Those of the coordinate file, for the cell and its copies."""
+    path = folder / control.coordinate_file
+    labels = _labels(read_text(path).splitlines()[1].split(), Place(path, 2))
+    if labels.energy is None:
+        return labels
+    return Labels(labels.stress, labels.energy * (control.replicate + 1) ** 3)
+
+
+def _joined(own: Labels, other: Labels) -> Labels:
+    """The labels of one file, or of the other where that says something."""
+    energy = own.energy if other.energy is None else other.energy
+    return Labels({**own.stress, **other.stress}, energy)
 
 
 def _check_atoms(path: Path, system: System, own: System) -> None:
@@ -183,18 +222,17 @@ def _check_atoms(path: Path, system: System, own: System) -> None:
 
 
 def _subtracted(
-    preparation: Preparation, wanted: Comparison, reference: Reference, difference: Reference
+    system: System, forces: Floats, labels: Labels, wanted: Comparison, said: SinglePoint
 ) -> str:
-    """A frame with the differences, as an `.xyzf`."""
-    system = preparation.system
-    energy = difference.energy if wanted.subtract_energy else reference.energy
-    stress = difference.stress if wanted.subtract_stress else reference.stress
-    order = DIAGONAL if len(stress) == 3 else SIX
-    by_component = dict(zip(reference.components, stress.tolist(), strict=True))
-    numbers = [by_component[place] * GPA for place in order] if len(stress) else []
-    numbers += [] if energy is None else [energy]
+    """An `.xyzf` frame with what the model leaves over; labels that are not subtracted stay as they are."""
+    numbers = [
+        value - said.stress[place] * GPA if wanted.subtract_stress else value
+        for place, value in labels.stress.items()
+    ]
+    if labels.energy is not None:
+        numbers.append(labels.energy - said.energy * wanted.subtract_energy)
     header = cell_text(system.cell, "%.14e", orthorhombic=system.orthorhombic)
-    rows = np.hstack([preparation.state.positions, difference.forces / HARTREE_FORCE]).tolist()
+    rows = np.hstack([system.positions, (forces - said.forces) / HARTREE_FORCE]).tolist()
     atoms = [
         " ".join([name, *(f"{x:.14e}" for x in row)])
         for name, row in zip(system.elements, rows, strict=True)

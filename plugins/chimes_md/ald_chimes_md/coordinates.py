@@ -49,9 +49,11 @@ def read_coordinates(path: Path | str, *, wrapped: bool = True) -> System:
     cell, orthorhombic = _cell(lines[1].split(), path)
     elements, numbers = _atoms(lines[2 : n_atoms + 2], path)
     _check_rest(lines, n_atoms, path)
+    positions = wrap(numbers[:, :3], cell) if wrapped else numbers[:, :3].copy()
+    _check_places(positions, path)
     return System(
         elements=elements,
-        positions=wrap(numbers[:, :3], cell) if wrapped else numbers[:, :3].copy(),
+        positions=positions,
         cell=cell,
         orthorhombic=orthorhombic,
         columns=numbers[:, 3:6] if numbers.shape[1] > 3 else None,
@@ -137,6 +139,17 @@ def _numbers(words: list[str], path: Path | str, line: int) -> list[float]:
         if abs(value) > MAX_NUMBER:
             raise Place(path, line).error(f"'{word}' is too large")
     return numbers
+
+
+def _check_places(positions: NDArray[np.float64], path: Path | str) -> None:
+    """Refuse atoms in the same place."""
+    _, first, which = np.unique(positions.round(6), axis=0, return_index=True, return_inverse=True)
+    own = first[which.ravel()]
+    again = np.flatnonzero(own != np.arange(len(positions)))
+    if again.size:
+        atom = int(again[0])
+        message = f"atoms {own[atom] + 1} and {atom + 1} are in the same place; move or remove one"
+        raise Place(path, atom + 3).error(message)
 
 
 def _check_rest(lines: list[str], n_atoms: int, path: Path | str) -> None:

@@ -1,5 +1,6 @@
 """From the files of a run to what the integration loop works on."""
 
+import hashlib
 from pathlib import Path
 
 import attrs
@@ -25,7 +26,7 @@ from ald_chimes_md.dynamics import (
 from ald_chimes_md.force_field import ForceField, interactions, read_force_field
 from ald_chimes_md.interaction_kernels import Interactions
 from ald_chimes_md.random_glibc import thermal_velocities, without_drift
-from ald_chimes_md.restart import read_restart, restarted_state
+from ald_chimes_md.restart import Beginning, is_diagonal, read_restart, restarted_state
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -51,18 +52,20 @@ class Preparation:
     model: Interactions
     settings: Settings
     state: State
+    beginning: Beginning
     system: System
     type_names: tuple[str, ...]
     """In the order of the parameter file."""
 
 
-def prepare(control: Control, folder: Path) -> Preparation:
+def prepare(control: Control, folder: Path, coordinates: Path | None = None) -> Preparation:
     """Read parameters and coordinates, and give the atoms their velocities.
 
-    File names are relative to the folder. Raises InputError for what cannot be used together.
+    File names are relative to the folder; `coordinates` is read instead of the coordinate file that the
+    settings name. Raises InputError for what cannot be used together.
     """
     field = read_force_field(folder / control.parameter_file, control.inner)
-    coordinates = folder / control.coordinate_file
+    coordinates = coordinates or folder / control.coordinate_file
     restart = None
     if control.velocities == "RESTART":
         system, restart = read_restart(coordinates)
@@ -71,25 +74,37 @@ def prepare(control: Control, folder: Path) -> Preparation:
     type_names = tuple(t.name for t in field.basis.types)
     types = _types(system, type_names, coordinates)
     _check(control, system, field.basis, coordinates)
-    model = _interactions(field, types, system, coordinates)
     masses = np.array([t.mass for t in field.basis.types])[types]
     velocities = _velocities(control, system, masses, coordinates)
+    beginning = Beginning(system.cell, _temperature(masses, velocities), _digest(control, folder))
+    if restart is not None:
+        beginning = restart.beginning(beginning)
+    model = _interactions(field, types, beginning.cell, coordinates)
     reach = max(field.reach, model.ewald.cutoff if model.charges.size else 0.0)
-    settings = _settings(control, field, types, masses, velocities, system)._replace(reach=reach)
+    settings = _settings(control, field, types, masses, beginning)._replace(reach=reach)
     if restart is None:
-        thermal_energy = max(settings.thermal_energy, BOLTZMANN * _temperature(masses, velocities))
+        thermal_energy = max(settings.thermal_energy, BOLTZMANN * beginning.temperature)
         skin = automatic_skin(settings.dt, thermal_energy, masses)
         state = initial_state(system.positions, velocities, system.cell, skin)
     else:
-        state = restarted_state(restart, system.positions, velocities, system.cell)
-    return Preparation(model, settings, state, system, type_names)
+        places, cell = system.positions, system.cell
+        state = restarted_state(restart, beginning, settings, places, velocities, cell)
+    return Preparation(model, settings, state, beginning, system, type_names)
+
+
+def _digest(control: Control, folder: Path) -> int:
+    """Of all that energies and conserved quantity depend on but the atoms, as an exact number of double precision."""
+    values = control.inner, control.with_offsets, control.ensemble, control.temperature
+    digest = hashlib.sha256(repr((*values, control.pressure)).encode())
+    digest.update((folder / control.parameter_file).read_bytes())
+    return int(digest.hexdigest()[:12], 16)
 
 
 def _interactions(
-    field: ForceField, types: NDArray[np.int64], system: System, path: Path
+    field: ForceField, types: NDArray[np.int64], cell: Floats, path: Path
 ) -> Interactions:
     try:
-        return interactions(field, types, system.cell)
+        return interactions(field, types, cell)
     except InputError as error:
         raise InputError(error.reason, path=path, line=2) from None
 
@@ -99,8 +114,7 @@ def _settings(
     field: ForceField,
     types: NDArray[np.int64],
     masses: Floats,
-    velocities: Floats,
-    system: System,
+    beginning: Beginning,
 ) -> Settings:
     ensemble = control.ensemble
     degrees = 3 * len(types) - 3
@@ -110,8 +124,8 @@ def _settings(
     thermostat_mass = degrees * thermal_energy * thermostat_time**2 if extended else 1.0
     barostat_mass = (degrees + 3) * thermal_energy * barostat_time**2 if extended else 1.0
     with_offsets = control.with_offsets and field.offsets is not None
-    hottest = max(control.temperature, _temperature(masses, velocities))
-    volume = abs(float(np.linalg.det(system.cell)))
+    hottest = max(control.temperature, beginning.temperature)
+    volume = abs(float(np.linalg.det(beginning.cell)))
     first, end = _moving(control, len(types))
     return Settings(
         ensemble=ENSEMBLE_CODES[ensemble.kind],
@@ -158,7 +172,7 @@ def _check(control: Control, system: System, basis: Basis, path: Path) -> None:
     except InputError as error:
         raise InputError(error.reason, path=path, line=2) from None
     n_atoms = len(system.elements)
-    if control.ensemble.has_barostat and np.any(system.cell != np.diag(np.diag(system.cell))):
+    if control.ensemble.has_barostat and not is_diagonal(system.cell):
         message = f"{control.ensemble.kind} needs a box given by three lengths; use an NVT ensemble"
         raise Place(path, 2).error(message)
     if control.ensemble.moving is not None and control.ensemble.moving[1] >= n_atoms:

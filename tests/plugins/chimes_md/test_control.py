@@ -66,7 +66,7 @@ def test_ensembles_and_their_numbers():
 def test_controls_of_checks_and_comparisons():
     assert changed(VELINIT="RESTART").velocities == "RESTART"
     assert changed(CMPRFRC="true force.txt").comparison == Comparison("force.txt")
-    wanted = changed(SUBTFRC="true a.xyzf SUBTR_STRESS").comparison
+    wanted = changed(SUBTFRC="true a.xyzf SUBTR_STRESS", FITSTRS="true").comparison
     assert wanted == Comparison("a.xyzf", subtract=True, subtract_stress=True)
     assert changed(SUBTFRC="false").comparison is None
     assert changed(PRSCALC="NUMERICAL").virial == "NUMERICAL_PRESSURE"
@@ -132,6 +132,8 @@ def test_comments_and_remarks_behind_keys():
         ("CMPRFRC", "true", "true file"),
         ("CMPRFRC", "true a.txt SUBTR_ENERGY", "true file"),
         ("SUBTFRC", "true a.txt ENERGY", "SUBTR_STRESS"),
+        ("SUBTFRC", "true a.txt SUBTR_STRESS", "SUBTR_STRESS needs FITSTRS"),
+        ("SUBTFRC", "true a.txt SUBTR_ENERGY", "SUBTR_ENERGY needs FITENER"),
         ("CHECKFRC", "maybe", "true or false"),
         ("PRSCALC", "ANALYTIC", "ANALYTICAL, NUMERICAL"),
         ("PENTHRS", "much", "finite number"),

@@ -11,7 +11,8 @@ from typing import Literal, cast
 import attrs
 
 from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, Transform
-from ald_chimes_lsq.formats.setup_sections import WITHOUT_EFFECT, Row, Sections, read_sections
+from ald_chimes_lsq.formats.control_lines import Row
+from ald_chimes_lsq.formats.setup_sections import WITHOUT_EFFECT, Sections, read_sections
 from ald_chimes_lsq.formats.setup_tables import (
     ChargeConstraint,
     read_constraints,
@@ -85,6 +86,8 @@ class FitSetup:
     skip_frames: int = 0
     neighbours: Neighbours = "big"
     charge_constraints: tuple[ChargeConstraint, ...] = ()
+    trajectory_line: int | None = None
+    """Of the file name, for messages"""
     ignored_keys: tuple[str, ...] = ()
     """Keys that have no effect, as they stand in the file."""
 
@@ -131,6 +134,7 @@ def read_setup(path: Path | str) -> FitSetup:
         skip_frames=_integer(keys, "SKPFRMS", path, minimum=None),
         neighbours=_read_neighbours(keys, path),
         charge_constraints=constraints if fit_charges else (),
+        trajectory_line=keys["TRJFILE"].line,
         ignored_keys=sections.ignored,
     )
 
@@ -141,7 +145,7 @@ def _located(place: Place) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(error.reason, path=place.path, line=error.line or place.line) from None
+        raise Place(place.path, error.line or place.line).error(error.reason) from None
 
 
 def _place(row: Row, path: Path) -> Place:

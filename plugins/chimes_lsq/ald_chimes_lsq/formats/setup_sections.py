@@ -1,16 +1,14 @@
 """Cuts `fm_setup.in` into keys, tables and lists; comments are gone, line numbers are kept."""
 
-import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
 import attrs
 
+from ald_chimes_lsq.formats.control_lines import END, Row, check_spelling, significant_rows
 from ald_chimes_lsq.formats.tokens import MAX_CUTOFF, Place, parse_integer, parse_number, parse_word
 from ald_chimes_lsq.topology import Body, EdgeCutoffs, Exclusion, SpecialCutoffs
-from ald_core.errors import InputError
 
 KEYS = (
     "TRJFILE",
@@ -45,18 +43,9 @@ _MOST_WORDS = {
     "FCUTTYP": 2,
 }
 """Values of other keys are one word."""
-_KNOWN = (*KEYS, *_TABLES, "ENDFILE")
 WITHOUT_EFFECT = ("FITPOVR", "CNSCOUL", "SLFCNST", "VERBOSE", "USECHNS", "USEOVRP", "NIJBINS")
-_KEY = re.compile("[A-Z][A-Z0-9_]{3,}")
+_KNOWN = (*KEYS, *_TABLES, *WITHOUT_EFFECT, END)
 _PHRASES = ("EXCLUDE", "SPECIAL", "CHARGE")
-
-
-@attrs.frozen
-class Row:
-    """The words of one line."""
-
-    line: int
-    words: tuple[str, ...]
 
 
 @attrs.frozen
@@ -87,7 +76,7 @@ def read_sections(text: str, path: Path) -> Sections:
     Raises:
         InputError: for a line that belongs to nothing, for keys that look like a known one, for anything given twice.
     """
-    rows = _significant_rows(text, path)
+    rows = significant_rows(text, path)
     keys: dict[str, Row] = {}
     tables: dict[str, Table] = {}
     specials: list[SpecialCutoffs] = []
@@ -135,42 +124,19 @@ def read_sections(text: str, path: Path) -> Sections:
     )
 
 
-def _significant_rows(text: str, path: Path) -> list[Row]:
-    """Lines with words on them, up to the ENDFILE line."""
-    rows: list[Row] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        words = tuple(line.split("!", 1)[0].split("##", 1)[0].split())
-        if words[:3] == ("#", "ENDFILE", "#"):
-            return rows
-        if words:
-            rows.append(Row(number, words))
-    raise InputError("the last line '# ENDFILE #' is missing; the file is incomplete", path=path)
-
-
 def _keyword(row: Row, path: Path) -> str | None:
     """The keyword that a line holds, known or not; None for lines that hold none."""
-    words = row.words
-    if not words[0].startswith("#"):
+    if not row.words[0].startswith("#"):
         return None
-    written_right = words[0] == "#" and words[2:3] == ("#",)
-    word = words[0].strip("#") or (words[1].strip("#") if len(words) > 1 else "")
-    if written_right and (word in _TABLES or word == "TRJFILE"):
-        return word
-    if written_right and len(words) == 3 and word in (*KEYS, *WITHOUT_EFFECT):
-        return word
-    if word in _KNOWN:
+    check_spelling(row, _KNOWN, path)
+    # Names of columns follow that of a table; behind other keys stands nothing.
+    has_more = len(row.words) > 3 and row.key not in (*_TABLES, "TRJFILE")
+    if has_more and row.key in _KNOWN:
         raise Place(path, row.line).error(
-            f"the key {word} is written '{' '.join(words)}'; "
-            f"write '# {word} #' on a line of its own and the value on the next line"
+            f"the key {row.key} is written '{' '.join(row.words)[:60]}'; "
+            f"write '# {row.key} #' on a line of its own and the value on the next line"
         )
-    near = difflib.get_close_matches(word.upper(), _KNOWN, n=1, cutoff=0.8)
-    if near and word not in WITHOUT_EFFECT:
-        raise Place(path, row.line).error(f"no such key '{word}'; did you mean '# {near[0]} #'?")
-    if not written_right or len(words) > 3:
-        return None
-    if not _KEY.fullmatch(word):
-        raise Place(path, row.line).error(f"'{' '.join(words)}' is no key; keys are capital words")
-    return word
+    return None if has_more else row.key
 
 
 def _refuse_repeated(

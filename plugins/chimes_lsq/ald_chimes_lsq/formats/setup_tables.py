@@ -5,7 +5,8 @@ from pathlib import Path
 import attrs
 
 from ald_chimes_lsq.basis import AtomType, Basis, PairType, Transform
-from ald_chimes_lsq.formats.setup_sections import Row, Sections
+from ald_chimes_lsq.formats.control_lines import Row
+from ald_chimes_lsq.formats.setup_sections import Sections
 from ald_chimes_lsq.formats.tokens import Place, check_transform, parse_integer, parse_number
 from ald_chimes_lsq.topology import MAX_TYPES, pair_names
 from ald_core.errors import InputError

@@ -43,7 +43,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         raise InputError("this is not a text file (not valid UTF-8)", path=path) from None
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path) from None
+        shown = path if len(path.name) < 256 else path.with_name(f"{path.name[:40]}…")
+        raise InputError(f"cannot be read ({error.strerror})", path=shown) from None
     except ValueError:
         raise InputError("a file name cannot have a NUL byte", path=repr(str(path))) from None
     return text.replace("\r\n", "\n")

@@ -62,12 +62,14 @@ def read_trajectories(setup: FitSetup) -> list[tuple[TrajectoryEntry, list[XyzfF
     Raises:
         InputError: there are fewer frames than `NFRAMES`, or a trajectory has fewer than its list says.
     """
+    _check_presence(setup.trajectory, Place(setup.path, setup.trajectory_line))
     if not setup.multi:
         frames = read_xyzf(setup.trajectory, setup.n_frames)
         return [(TrajectoryEntry(setup.n_frames, setup.trajectory), frames)]
     left = setup.n_frames
     found = []
     for entry in read_traj_list(setup.trajectory):
+        _check_presence(entry.path, Place(setup.trajectory, entry.line))
         frames = read_xyzf(entry.path, min(left, entry.n_frames))
         left -= len(frames)
         if frames:
@@ -78,6 +80,13 @@ def read_trajectories(setup: FitSetup) -> list[tuple[TrajectoryEntry, list[XyzfF
             f"{setup.n_frames - left} frames; set NFRAMES to that number"
         )
     return found
+
+
+def _check_presence(path: Path, place: Place) -> None:
+    """Complain about a name that is in a file, where it stands."""
+    impossible = "\0" in str(path) or len(path.name) > 255
+    if impossible or not (path.exists() or path.is_symlink()):
+        raise place.error(f"there is no file '{path}'; correct the name")
 
 
 def _read_entry(words: list[str], place: Place, folder: Path) -> TrajectoryEntry:
