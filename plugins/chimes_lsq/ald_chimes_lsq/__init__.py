@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ald_chimes_lsq.calculator import ChimesCalculator
     from ald_chimes_lsq.design import DesignMatrix, design_matrix
+    from ald_chimes_lsq.evaluation import Evaluation
     from ald_chimes_lsq.fitting import Fit, fit
     from ald_chimes_lsq.formats.setup import FitSetup, read_setup
     from ald_chimes_lsq.formats.xyzf import read_xyzf
-    from ald_chimes_lsq.model import ChimesModel, Evaluation
+    from ald_chimes_lsq.model import ChimesModel
 
 __all__ = [
     "ChimesCalculator",
@@ -31,7 +32,7 @@ _MODULES = {
     "ChimesCalculator": "calculator",
     "ChimesModel": "model",
     "DesignMatrix": "design",
-    "Evaluation": "model",
+    "Evaluation": "evaluation",
     "Fit": "fitting",
     "FitSetup": "formats.setup",
     "design_matrix": "design",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.engine import PackedModel, atom_energies, build_lists, evaluate, pack
+from ald_chimes_lsq.evaluation import Evaluation
 from ald_chimes_lsq.ewald import atom_charges, coulomb, type_charges
 from ald_chimes_lsq.formats.params_read import read_params
 from ald_chimes_lsq.formats.params_write import params_text, with_penalty
@@ -25,23 +26,6 @@ from ald_chimes_lsq.structure import (
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
-
-
-@attrs.frozen(eq=False)
-class Evaluation:
-    """What a model says about a configuration, in the native units of ChIMES."""
-
-    energy: float
-    """kcal/mol, with the energy offsets of the model"""
-    forces: Floats
-    """(n, 3) kcal/mol/Å"""
-    stress: Floats
-    """(3, 3) kcal/mol/Å³, virial part, positive in compression, for the volume of the cell; where atoms have none, for
-    that of a cell in which they do not see their images"""
-    contact_class: int
-    """0: all pairs are apart; 1: some in the penalty zone; 2: some closer than their inner cutoff"""
-    atom_energies: Floats | None = None
-    """(n,) kcal/mol, which add up to the energy; None if they were not asked for"""
 
 
 @attrs.frozen(eq=False)

@@ -149,18 +149,18 @@ def run(
     start = start_of(control, folder, resume=resume)
     preparation = prepare(control, folder, start)
     check_inputs(control, folder)
-    comparison = control.comparison
-    errors = compare(control, comparison, preparation, folder) if comparison else None
-    checked = check_forces(preparation) if control.check_forces else None
-    if errors is not None:
+    if control.comparison is not None:
+        errors = compare(control, control.comparison, preparation, folder)
+        checked = check_forces(preparation) if control.check_forces else None
         result = _result(control, preparation.state, DONE, 0.0)
         return attrs.evolve(result, errors=errors, force_check=checked)
+    _check_steps(control, preparation.state, start)
+    checked = check_forces(preparation) if control.check_forces else None
     inputs = _digest(control, folder / control.parameter_file, start)
     if resume:
         state, sizes = load_checkpoint(folder, inputs)
     else:
         state, sizes = preparation.state, None
-        _check_steps(control, state, start)
         clear(control, folder)
         keep_start(control, folder)
     end = control.steps if last_step is None else min(last_step, control.steps)
@@ -172,10 +172,10 @@ def run(
             desk.save()
         else:
             desk.finish()
-    if status == DONE and end == control.steps:
-        final = final_frame(preparation.system, state.positions, state.velocities, state.cell)
-        replace_file(folder / FINAL, final)
     if status != DONE or end == control.steps:
+        if status == DONE:
+            final = final_frame(preparation.system, state.positions, state.velocities, state.cell)
+            replace_file(folder / FINAL, final)
         forget(folder)
     result = _result(control, state, status, loop.seconds_per_step)
     return attrs.evolve(result, force_check=checked)

@@ -11,8 +11,8 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
+from ald_chimes_lsq.evaluation import Evaluation
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
-from ald_chimes_lsq.model import Evaluation
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 from numba import njit
 
-from ald_chimes_lsq.engine import Lists
 from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats
 from ald_chimes_lsq.kernels.ewald import (
     ROOT_PI,
@@ -14,6 +13,7 @@ from ald_chimes_lsq.kernels.ewald import (
     multiply_phases,
     phase_tables,
 )
+from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.neighbours import invert
 
 
