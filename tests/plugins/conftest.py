@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ald_core.errors import InputError
@@ -107,6 +109,30 @@ class Case:
             (self.folder / name).write_bytes(text.encode())
         return self.run()
 
+    def survives_damage(self, file, examples):
+        """Attempt the command with a file damaged at random, always the same way."""
+
+        @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+        @given(seed=st.integers(0, 2**32))
+        def attempt(seed):
+            self.attempt({file: damaged(self.files[file], seed)})
+
+        attempt()
+
+    def refuses_junk(self, file, counts, most=90):
+        """Put a word that is none for some words of a file, which must be refused.
+
+        `counts(file, line)` gives the positions of the words of a line that mean something.
+        """
+        lines = self.files[file].split("\n")
+        places = [(i, k) for i, line in enumerate(lines) for k in counts(file, line)]
+        for number, (i, k) in enumerate(places[:: len(places) // most + 1]):
+            junk = HOPELESS[number % len(HOPELESS)]
+            words = lines[i].split()
+            words[k] = junk
+            said = self.attempt({file: "\n".join([*lines[:i], " ".join(words), *lines[i + 1 :]])})
+            assert said.status == 2, (lines[i], k, junk)
+
     def run(self):
         """Run the command on what is in the folder."""
         command = [word.replace("@", f"{self.folder}/") for word in self.command]
@@ -145,6 +171,4 @@ class Case:
 @pytest.fixture(scope="session")
 def damage():
     """The tools of this file."""
-    return SimpleNamespace(
-        Case=Case, damaged=damaged, rewritten=rewritten, no_files=no_files, hopeless=HOPELESS
-    )
+    return SimpleNamespace(Case=Case, damaged=damaged, rewritten=rewritten, no_files=no_files)

@@ -6,14 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ald_chimes_md.commands import app
 from ald_chimes_md.keywords import with_values
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq" / "parameters"
-SEEDS = st.integers(0, 2**32)
 RUN = """# RNDSEED # ! seed
  7
 # TEMPERA #
@@ -162,15 +159,8 @@ TARGETS = [
 
 
 @pytest.mark.parametrize(("name", "file", "examples"), TARGETS)
-def test_damaged_files_are_refused_or_used(cases, damage, name, file, examples):
-    case = cases[name]
-
-    @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
-    @given(seed=SEEDS)
-    def attempt(seed):
-        case.attempt({file: damage.damaged(case.files[file], seed)})
-
-    attempt()
+def test_damaged_files_are_refused_or_used(cases, name, file, examples):
+    cases[name].survives_damage(file, examples)
 
 
 @pytest.mark.parametrize(("name", "file"), [t[:2] for t in TARGETS])
@@ -214,17 +204,8 @@ def counts(file, line):
 
 
 @pytest.mark.parametrize(("name", "file"), [t[:2] for t in TARGETS])
-def test_a_word_that_is_none_is_never_used(cases, damage, name, file):
-    case = cases[name]
-    lines = case.files[file].split("\n")
-    places = [(i, k) for i, line in enumerate(lines) for k in counts(file, line)]
-    step = len(places) // 90 + 1
-    for number, (i, k) in enumerate(places[::step]):
-        junk = damage.hopeless[number % len(damage.hopeless)]
-        words = lines[i].split()
-        words[k] = junk
-        said = case.attempt({file: "\n".join([*lines[:i], " ".join(words), *lines[i + 1 :]])})
-        assert said.status == 2, (lines[i], k, junk)
+def test_a_word_that_is_none_is_never_used(cases, name, file):
+    cases[name].refuses_junk(file, counts)
 
 
 WRONG = [
