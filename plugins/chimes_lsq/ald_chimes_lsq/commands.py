@@ -34,7 +34,7 @@ def _writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or place
-        raise InputError(f"cannot be written ({error.strerror})", path=path) from None
+        raise InputError(f"cannot be written ({error.strerror or error})", path=path) from None
 
 
 @contextmanager
@@ -118,6 +118,12 @@ def solve(
     folder: Annotated[
         Path, typer.Option(help="where params.txt, force.txt, x.txt and Ax.txt go")
     ] = Path(),
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for a binary copy of A while this runs; that of --folder if absent"
+        ),
+    ] = None,
     read_output: Annotated[
         str,
         typer.Option(
@@ -150,6 +156,8 @@ def solve(
     unneeded = [option for option, value in for_cluster.items() if value]
     if unneeded:
         typer.echo(f"not needed, because no other program is run: {', '.join(unneeded)}", err=True)
+    if not folder.is_dir():
+        raise InputError("there is no such folder; make it, or name another one", path=folder)
     request = SolveRequest(
         matrix=matrix,
         right=right,
@@ -165,17 +173,16 @@ def solve(
             normalize=_truth(normalize, "--normalize"),
             stop_like_dlars=stop_like_dlars,
         ),
+        scratch=folder if scratch is None else scratch,
         existing=folder if _truth(read_output, "--read_output") else None,
     )
     suite = _truth(test_suite, "--test_suite")
     solved = solve_files(request, date=date.today().isoformat())
     with _writing(folder):
-        write_solved(solved, folder, request.choice, test_suite=suite)
-    target = folder / "params.txt" if output is None else output
+        write_solved(solved, folder, request.choice, output=output, test_suite=suite)
     if output is None:
-        typer.echo(solved.params, nl=False)
-    with _writing(target):
-        target.write_text(solved.params)
+        with _writing(Path("standard output")):
+            typer.echo(solved.params, nl=False)
     typer.echo(describe(solved.solution), err=True)
 
 
@@ -187,12 +194,13 @@ def reduce(
     from ald_chimes_lsq.formats.params_read import read_params  # noqa: PLC0415
     from ald_chimes_lsq.formats.params_write import reduced_text  # noqa: PLC0415
     from ald_chimes_lsq.formats.tokens import read_text  # noqa: PLC0415
+    from ald_chimes_lsq.new_files import write_file  # noqa: PLC0415
 
     read_params(params)
     text = reduced_text(read_text(params), name=str(params))
     target = params.with_name(f"{params.name}.reduced")
     with _writing(target):
-        target.write_text(text)
+        write_file(target, text)
 
 
 @app.command()

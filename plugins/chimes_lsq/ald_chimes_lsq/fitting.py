@@ -1,6 +1,5 @@
 """A fit without a study: configurations with labels in, a model out."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ald_chimes_lsq.formats.setup import FitSetup, read_setup
 from ald_chimes_lsq.formats.xyzf import XyzfFrame
 from ald_chimes_lsq.frame_rows import Targets, count_columns, join_targets
 from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.new_files import scratch_folder
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, checked_weights
 from ald_chimes_lsq.solvers.solution import Algorithm, Solution
@@ -55,6 +55,8 @@ def fit(
     weights: ArrayLike | None = None,
     algorithm: Algorithm = "lasso",
     alpha: float = 1e-5,
+    *,
+    scratch: Path | None = None,
 ) -> Fit:
     """Fit a model to configurations; the design matrix is kept on disk, not in memory.
 
@@ -65,9 +67,11 @@ def fit(
             components, and the energy three times; then one for each constraint on charges, or none of these.
         algorithm: lasso, ridge or svd.
         alpha: kcal/mol; for svd the relative cutoff.
+        scratch: folder with room for the matrix, 8 bytes per number, which is removed at the end; by default the
+            current folder, because folders for temporary files are often in memory.
 
     Raises:
-        InputError: a label or an element is missing, or the weights do not fit.
+        InputError: a label or an element is missing, the weights do not fit, or there is no room in `scratch`.
     """
     known = setup if isinstance(setup, FitSetup) else read_setup(setup)
     fitted = [fitted_frame(known, frame, i) for i, frame in enumerate(frames)]
@@ -81,11 +85,17 @@ def fit(
         given = _checked_weights(weights, len(targets.right), len(tied))
         targets = attrs.evolve(targets, weights=given)
     n_rows = len(targets.right) - len(tied)
-    with tempfile.TemporaryDirectory(prefix="ald-chimes-") as scratch:
-        path = Path(scratch) / "rows.npy"
+    with scratch_folder(Path() if scratch is None else Path(scratch)) as folder:
+        path = folder / "rows.npy"
         rows = results_in_order(lambda f: f.rows(known.basis, offsets=offsets), fitted)
         named = ((f"frames[{f.index}]", own) for f, own in zip(fitted, rows, strict=True))
-        write_rows(path, named, n_rows, count_columns(known.basis, offsets=offsets))
+        try:
+            write_rows(path, named, n_rows, count_columns(known.basis, offsets=offsets))
+        except OSError as error:
+            raise InputError(
+                f"the matrix cannot be written here ({error.strerror}); make room, or give another `scratch`",
+                path=folder.parent,
+            ) from None
         parts: list[Matrix] = [RowFile.open(path)]
         if len(tied):
             parts.append(tied)

@@ -15,6 +15,7 @@ from ald_chimes_lsq.evaluation import Evaluation
 from ald_chimes_lsq.ewald import atom_charges, coulomb, type_charges
 from ald_chimes_lsq.formats.params_read import read_params
 from ald_chimes_lsq.formats.params_write import params_text, with_penalty
+from ald_chimes_lsq.new_files import write_file
 from ald_chimes_lsq.params import PENALTY_DISTANCE, PENALTY_SCALING, Coefficients
 from ald_chimes_lsq.structure import (
     check_density,
@@ -50,7 +51,7 @@ class ChimesModel:
         text = params_text(self.basis, self.coefficients)
         if (self.penalty_distance, self.penalty_scaling) != (PENALTY_DISTANCE, PENALTY_SCALING):
             text = with_penalty(text, self.penalty_distance, self.penalty_scaling, name=str(path))
-        Path(path).write_text(text)
+        write_file(Path(path), text)
 
     def evaluate(
         self,

@@ -58,7 +58,7 @@ def expand(basis: Basis, x: ArrayLike) -> Coefficients:
     Args:
         basis: with complete lists of terms.
         x: pairs, triplets, quadruplets, charges, offsets; without excluded ones, whose coefficients become zero.
-            Offsets may be absent as a whole.
+            Offsets may be absent as a whole; if all are excluded, they are zero.
 
     Raises:
         InputError: the length fits neither.
@@ -83,7 +83,8 @@ def expand(basis: Basis, x: ArrayLike) -> Coefficients:
         clusters.append(values[position : position + n][cluster.parameters])
         position += n
     offsets = None
-    if len(values) > n_plain:
+    # If all are excluded, the length does not tell whether energies were fitted; zeros change none.
+    if len(values) > n_plain or not kept:
         offsets = np.zeros(len(basis.types))
         offsets[kept] = values[n_plain:]
     n_triplets = len(basis.triplets)

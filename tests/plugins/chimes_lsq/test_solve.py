@@ -245,7 +245,7 @@ def test_doubling_all_rows_does_not_change_lasso():
         ({"algorithm": "ols"}, "there is no algorithm 'ols'"),
         ({"alpha": 0.0}, "alpha must be positive"),
         ({"alpha": np.nan}, "alpha must be positive"),
-        ({"algorithm": "svd", "alpha": 1.0}, "below 1 for svd"),
+        ({"algorithm": "svd", "alpha": 1.0}, "above 0 and below 1"),
         ({"a": np.zeros((5, 0))}, "do not fit together"),
     ],
 )

@@ -7,6 +7,9 @@ import attrs
 import numpy as np
 import pytest
 
+from ald_chimes_md import preparation
+from ald_chimes_md.control import read_control
+from ald_chimes_md.preparation import prepare
 from ald_chimes_md.restart import NUMBERS, OWN_NUMBERS, SUMS, read_restart
 from ald_core.errors import InputError
 
@@ -114,6 +117,19 @@ def test_energies_of_another_model_or_ensemble_are_not_compared(
     assert second.conserved.first != first.conserved.first
     assert second.conserved.max_deviation < abs(second.conserved.first - first.conserved.first)
     assert sum(second.contact_counts) == 50
+
+
+def test_limits_are_those_of_the_first_configuration(fluid, restarted, tmp_path):
+    fluid(folder="first", N_MDSTP=20, CONSRNT="NPT-BEREND 5 50", **VALUES)
+    lines = (tmp_path / "first" / "restart.xyzv").read_text().splitlines()
+    for name, value in (("first temperature", "5000.0"), ("first length along z", "76.0")):
+        lines[26 + (NUMBERS + OWN_NUMBERS).index(name)] = value
+    restarted(text="\n".join([*lines, ""]), CONSRNT="NPT-BEREND 5 50")
+    folder = tmp_path / "second"
+    settings = prepare(read_control(folder / "run_md.in"), folder).settings
+    assert settings.temperature_limit == preparation.HOT * 5000.0 + preparation.MARGIN
+    volume = preparation.MAX_EXPANSION * 5.4 * 6.6 * 76.0
+    assert settings.greatest_volume == pytest.approx(volume)
 
 
 @pytest.mark.parametrize("ensemble", ["NVT-MTK HOOVER 5", "NPT-MTK HOOVER 5 20"])

@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 from ald_chimes_md import commands, loop, restart
 from ald_chimes_md import run as run_module
 from ald_chimes_md.checkpoint import CHECKPOINT
+from ald_chimes_md.control import read_control
+from ald_chimes_md.outputs import Outputs
+from ald_chimes_md.preparation import prepare
 from ald_chimes_md.replacement import reason, replace_file
 from ald_chimes_md.restart import BACKUP, RESTART, RestartFiles
 from ald_chimes_md.run import main
@@ -291,6 +294,29 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(fluid, call, tmp_path, sm
     assert main([str(path)]) == 3
 
 
+def test_a_disk_that_is_full_at_the_end_is_told_with_the_name_of_the_file(fluid, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "velocout.txt").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        fluid(PRNTVEL="true", N_MDSTP=1)
+    assert caught.value.filename == str(tmp_path / "run" / "velocout.txt")
+
+
+def test_outputs_that_cannot_be_closed_are_told(fluid, tmp_path):
+    fluid(N_MDSTP=1)
+    folder = tmp_path / "run"
+    control = read_control(folder / "run_md.in")
+    prepared = prepare(control, folder)
+    (folder / "md_statistics.out").unlink()
+    (folder / "md_statistics.out").symlink_to("/dev/full")
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        Outputs(folder, control, prepared.system, prepared.type_names),
+    ):
+        pass
+    assert caught.value.filename == str(folder / "md_statistics.out")
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, small_files):
     del small_files
     path = tmp_path / "a.txt"
@@ -299,6 +325,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, small_files):
         replace_file(path, b"x" * 30_000)
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.glob("a.*")] == ["a.txt"]
     replace_file(path, b"new", durable=False)
     assert path.read_bytes() == b"new"
     assert [p.name for p in tmp_path.glob("a.*")] == ["a.txt"]
@@ -340,6 +367,13 @@ def test_restart_files_are_durable_and_never_missing(tmp_path, monkeypatch):
     clock[0] = 3.0
     files.keep(45, text_of(45))
     assert contents(tmp_path) == {RESTART: text_of(45), BACKUP: text_of(40)}
+
+
+def test_a_pause_leaves_the_last_restart_file(fluid, tmp_path):
+    fluid(folder="short", N_MDSTP=45, **VALUES)
+    fluid(folder="paused", N_MDSTP=60, last_step=45, **VALUES)
+    short, paused = (contents(tmp_path / folder) for folder in ("short", "paused"))
+    assert [short[n] for n in (RESTART, BACKUP)] == [paused[n] for n in (RESTART, BACKUP)]
 
 
 def test_the_time_of_writing_does_not_show_in_the_restart_files(fluid, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Numbers in text files: `A.txt`, `b.txt`, weights. Read in large pieces; mistakes are named with their line."""
 
 import warnings
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def read_matrix(path: Path, binary: Path) -> RowFile:
 
     Raises:
         InputError: a word is not a finite number, lines have different lengths, or there are none.
+        OSError: the copy cannot be written.
     """
     n_columns, n_rows, line = 0, 0, 1
     try:
@@ -31,7 +33,7 @@ def read_matrix(path: Path, binary: Path) -> RowFile:
         raise InputError("no such file", path=path) from None
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path) from None
-    with source, binary.open("wb") as target:
+    with source, FileIO(binary, "w") as target:
         rest, more = b"", True
         while more:
             try:
@@ -64,7 +66,7 @@ def read_numbers(path: Path) -> Floats:
     return _parse(text, Place(path, 1))
 
 
-def _copy_lines(text: bytes, target: object, n_columns: int, place: Place) -> tuple[int, int]:
+def _copy_lines(text: bytes, target: FileIO, n_columns: int, place: Place) -> tuple[int, int]:
     """Parse whole lines and append their numbers; the number of columns, and that of rows."""
     counts = _count_words(text)
     filled = counts[counts > 0]
@@ -76,7 +78,9 @@ def _copy_lines(text: bytes, target: object, n_columns: int, place: Place) -> tu
     if wrong.size:
         at = Place(place.path, (place.line or 1) + int(wrong[0]))
         raise at.error(f"{counts[wrong[0]]} numbers in this line, {width} in the lines before")
-    numbers.tofile(target)  # type: ignore[arg-type]
+    left = numbers.data.cast("B")
+    while left:
+        left = left[target.write(left) :]
     return width, len(filled)
 
 

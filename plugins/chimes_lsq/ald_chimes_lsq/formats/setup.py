@@ -88,6 +88,7 @@ class FitSetup:
     charge_constraints: tuple[ChargeConstraint, ...] = ()
     trajectory_line: int | None = None
     """Of the file name, for messages"""
+    n_frames_line: int | None = None
     ignored_keys: tuple[str, ...] = ()
     """Keys that have no effect, as they stand in the file."""
 
@@ -119,13 +120,14 @@ def read_setup(path: Path | str) -> FitSetup:
     # Without charges they have no effect, but a line that slipped in among them belongs elsewhere.
     constraints = read_constraints(sections, path, basis)
     trajectory, multi = _read_trajectory(keys, path)
+    n_frames = _integer(keys, "NFRAMES", path)
     return FitSetup(
         path=path,
         basis=basis,
         trajectory=trajectory,
         multi=multi,
-        n_frames=_integer(keys, "NFRAMES", path),
-        fit_stress=_read_stress(keys, path),
+        n_frames=n_frames,
+        fit_stress=_read_stress(keys, path, n_frames),
         fit_energy=_read_energy(keys, path),
         n_layers=_integer(keys, "NLAYERS", path),
         wrap=_boolean(keys, "WRAPTRJ", path),
@@ -135,6 +137,7 @@ def read_setup(path: Path | str) -> FitSetup:
         neighbours=_read_neighbours(keys, path),
         charge_constraints=constraints if fit_charges else (),
         trajectory_line=keys["TRJFILE"].line,
+        n_frames_line=keys["NFRAMES"].line if "NFRAMES" in keys else None,
         ignored_keys=sections.ignored,
     )
 
@@ -179,7 +182,7 @@ def _count(row: Row, key: str, path: Path) -> int:
     return parse_integer(row.words[1], f"{key} {row.words[0]}", _place(row, path), minimum=0)
 
 
-def _read_stress(keys: Mapping[str, Row], path: Path) -> StressFit:
+def _read_stress(keys: Mapping[str, Row], path: Path, n_frames: int) -> StressFit:
     row = keys.get("FITSTRS")
     if row is None:
         return StressFit()
@@ -189,9 +192,12 @@ def _read_stress(keys: Mapping[str, Row], path: Path) -> StressFit:
     if word in _FIRST_ALL:
         return StressFit("full", _count(row, "FITSTRS", path))
     if word in _ALL:
-        # A number after it is in published files; it means nothing.
-        if len(row.words) > 1:
-            _count(row, "FITSTRS", path)
+        # Published files have the number of all frames after it.
+        if len(row.words) > 1 and (n := _count(row, "FITSTRS", path)) < n_frames:
+            raise _place(row, path).error(
+                f"FITSTRS: '{word} {n}' fits the stresses of all {n_frames} frames (NFRAMES), not of {n}; write "
+                f"'FIRSTALL {n}' or 'ALL'"
+            )
         return StressFit("full")
     try:
         wanted = parse_boolean(word, "FITSTRS", _place(row, path))

@@ -58,6 +58,24 @@ def parse_algorithm(word: str) -> Name:
     return cast("Name", word)
 
 
+def check_choice(choice: Choice) -> None:
+    """Refuse parameters that are impossible, before any work.
+
+    Raises:
+        InputError: naming the option.
+    """
+    name, alpha = choice.algorithm, choice.alpha
+    if choice.normalize and name not in PATHS:
+        raise InputError("columns are normalised for dlars and dlasso only; leave --normalize out")
+    if choice.stop_like_dlars and name not in PATHS:
+        raise InputError(f"{name} cannot stop like dlars; leave --stop-like-dlars out")
+    if name in {"svd", "fast_svd"}:
+        if not 0.0 < choice.eps < 1.0:
+            raise InputError(f"eps must be above 0 and below 1, found {choice.eps}")
+    elif name != "ridgecv" and not (np.isfinite(alpha) and alpha > 0.0):
+        raise InputError(f"alpha must be positive, found {alpha}")
+
+
 @one_blas_thread
 def run_algorithm(rows: Rows, choice: Choice) -> Outcome:
     """Solve.
@@ -65,10 +83,7 @@ def run_algorithm(rows: Rows, choice: Choice) -> Outcome:
     Raises:
         InputError: numbers that are not finite, or a parameter that is impossible.
     """
-    if choice.normalize and choice.algorithm not in PATHS:
-        raise InputError("columns are normalised for dlars and dlasso only; leave --normalize out")
-    if choice.algorithm in {"svd", "fast_svd"} and not 0.0 < choice.eps < 1.0:
-        raise InputError(f"eps must be above 0 and below 1, found {choice.eps}")
+    check_choice(choice)
     solution, heading = _SOLVERS[choice.algorithm](rows, choice)
     said = rows.product(solution.x)
     if choice.normalize:
@@ -129,8 +144,6 @@ def _dlars(rows: Rows, choice: Choice) -> Solved:
     exact = choice.algorithm == "dlasso" and not choice.stop_like_dlars
     if exact and not choice.normalize:
         return solve_rows(rows, "lasso", choice.alpha), heading
-    if not (np.isfinite(choice.alpha) and choice.alpha > 0.0):
-        raise InputError(f"alpha must be positive, found {choice.alpha}")
     n = len(rows.right)
     triangle = rows.triangle(centred=choice.normalize)
     matrix, target = np.ascontiguousarray(triangle[:-1, :-1]), triangle[:-1, -1].copy()

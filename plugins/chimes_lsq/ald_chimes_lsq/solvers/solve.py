@@ -284,5 +284,7 @@ def _check_alpha(algorithm: str, alpha: float) -> None:
         raise InputError(
             f"there is no algorithm '{algorithm}'; there are {', '.join(get_args(Algorithm))}"
         )
-    if not (np.isfinite(alpha) and alpha > 0.0) or (algorithm == "svd" and alpha >= 1.0):
-        raise InputError(f"alpha must be positive (below 1 for svd), found {alpha}")
+    if algorithm == "svd" and not 0.0 < alpha < 1.0:
+        raise InputError(f"alpha, the cutoff of svd, must be above 0 and below 1, found {alpha}")
+    if not (np.isfinite(alpha) and alpha > 0.0):
+        raise InputError(f"alpha must be positive, found {alpha}")
