@@ -18,13 +18,14 @@ test: $(VENV)/installed-dev slurm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py
 	$(BIN)/pytest -n 2
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
-	  { $(ROOT) apt-get update && $(ROOT) apt-get install --yes --no-install-recommends python3-venv; }
+	  { $(ROOT) apt-get -o DPkg::Lock::Timeout=120 update && $(ROOT) apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python $(SOURCES)
@@ -39,8 +40,8 @@ $(VENV)/installed-dev: $(VENV)/installed
 slurm:
 	@for program in munged slurmctld slurmd sbatch srun; do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing=$$program; done; \
-	[ -z "$$missing" ] || { $(ROOT) apt-get update && \
-	  $(ROOT) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --no-install-recommends $(SLURM); }
+	[ -z "$$missing" ] || { $(ROOT) apt-get -o DPkg::Lock::Timeout=120 update && \
+	  $(ROOT) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends $(SLURM); }
 
 clean:
 	rm -rf $(VENV)

@@ -25,22 +25,32 @@ def calibration_loop(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return total
 
 
-def seconds(function: Callable[[], Any], *, repeats: int = 20, calls: int = 3) -> float:
-    """Best processor time of one call, over several repeats, after one call to compile."""
-    function()
+def seconds(
+    function: Callable[[], Any], *, repeats: int = 20, calls: int = 1, warm: bool = True
+) -> float:
+    """Least processor time of one call (all threads, user and system), over several repeats.
+
+    Args:
+        function: what is timed.
+        repeats: how often.
+        calls: in each repeat.
+        warm: call it once before, to compile and to fill caches.
+    """
+    if warm:
+        function()
     best = np.inf
     for _ in range(repeats):
-        start = time.thread_time()
+        start = time.process_time()
         for _ in range(calls):
             function()
-        best = min(best, (time.thread_time() - start) / calls)
+        best = min(best, (time.process_time() - start) / calls)
     return float(best)
 
 
 def calibration() -> float:
     """Seconds of the calibration loop here and now."""
     a = np.linspace(0.0, 1.0, SIZE * SIZE).reshape(SIZE, SIZE)
-    return seconds(lambda: calibration_loop(a, a))
+    return seconds(lambda: calibration_loop(a, a), repeats=40, calls=3)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from slurm_cluster import SlurmCluster
+from slurm_cluster import SlurmCluster  # type: ignore[import-not-found]
 
 from ald_core.jobs import JobRunner
 from ald_core.journal import Journal
-from ald_core.types import JobSpec, Resources, Task
+from ald_core.types import Job, JobSpec, JobStatus, Resources, Task
 from ald_slurm.scheduler import SlurmScheduler
 
 
@@ -39,13 +39,13 @@ class Timed(SlurmScheduler):
         self.submissions: list[float] = []
         self.queries: list[float] = []
 
-    def submit(self, job):
+    def submit(self, job: Job) -> str:
         begun = time.perf_counter()
         answer = super().submit(job)
         self.submissions.append(time.perf_counter() - begun)
         return answer
 
-    def find(self, prefix):
+    def find(self, prefix: str) -> dict[str, list[JobStatus]]:
         begun = time.perf_counter()
         answer = super().find(prefix)
         self.queries.append(time.perf_counter() - begun)

@@ -11,7 +11,11 @@ import pytest
 
 from ald_core.inspection import read_status
 
-LABELS = r"label: \d waiting, \d running, \d done, 0 failed(, about .* left)?"
+LABELS = (
+    r"label: \d waiting, \d running, \d done, 0 failed(, about .* left)?"
+    r"|label jobs: \d waiting, \d running, \d to be collected"
+)
+"""As the run counts, or as the journal does while the run has not told its counts yet."""
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from sklearn.linear_model import LassoLars
 
 from ald_chimes_lsq.constants import HARTREE_FORCE
-from ald_chimes_lsq.design import design_matrix
+from ald_chimes_lsq.design_rows import configuration_rows
 from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.formats.xyzf import read_xyzf
 
@@ -76,18 +76,7 @@ def test_dft_fit_agrees_with_scikit_learn(example):
     frames = read_xyzf(example / "inputs" / "liquid_6000K_2.0gcc.xyzf")
     assert len(frames) == 25
     a = np.concatenate(
-        [
-            design_matrix(
-                setup.basis,
-                f.elements,
-                f.positions,
-                f.cell,
-                stress=None,
-                energy=False,
-                offsets=False,
-            )
-            for f in frames
-        ]
+        [configuration_rows(setup.basis, f.elements, f.positions, f.cell) for f in frames]
     )
     b = np.concatenate([f.forces.ravel() for f in frames]) * HARTREE_FORCE
     independent = LassoLars(alpha=1e-5, fit_intercept=False).fit(a, b).coef_

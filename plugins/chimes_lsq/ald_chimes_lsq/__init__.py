@@ -8,20 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ald_chimes_lsq.calculator import ChimesCalculator
-    from ald_chimes_lsq.design_rows import design_matrix
+    from ald_chimes_lsq.design import DesignMatrix, design_matrix
+    from ald_chimes_lsq.evaluation import Evaluation
     from ald_chimes_lsq.fitting import Fit, fit
-    from ald_chimes_lsq.formats.setup import read_setup
+    from ald_chimes_lsq.formats.setup import FitSetup, read_setup
+    from ald_chimes_lsq.formats.xyzf import read_xyzf
     from ald_chimes_lsq.model import ChimesModel
 
-__all__ = ["ChimesCalculator", "ChimesModel", "Fit", "design_matrix", "fit", "read_setup"]
+__all__ = [
+    "ChimesCalculator",
+    "ChimesModel",
+    "DesignMatrix",
+    "Evaluation",
+    "Fit",
+    "FitSetup",
+    "design_matrix",
+    "fit",
+    "read_setup",
+    "read_xyzf",
+]
 
 _MODULES = {
     "ChimesCalculator": "calculator",
     "ChimesModel": "model",
+    "DesignMatrix": "design",
+    "Evaluation": "evaluation",
     "Fit": "fitting",
-    "design_matrix": "design_rows",
+    "FitSetup": "formats.setup",
+    "design_matrix": "design",
     "fit": "fitting",
     "read_setup": "formats.setup",
+    "read_xyzf": "formats.xyzf",
 }
 
 
@@ -29,3 +46,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

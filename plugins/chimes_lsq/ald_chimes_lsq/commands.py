@@ -34,7 +34,21 @@ def _writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or place
-        raise InputError(f"cannot be written ({error.strerror})", path=path) from None
+        raise InputError(f"cannot be written ({error.strerror or error})", path=path) from None
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Name the coordinate file, and the line of an atom, in a complaint that names no file."""
+    from ald_chimes_lsq.structure import AtomError  # noqa: PLC0415
+
+    try:
+        yield
+    except InputError as error:
+        if error.path is not None:
+            raise
+        line = 3 + error.atom if isinstance(error, AtomError) else None
+        raise InputError(error.reason, path=path, line=line) from None
 
 
 @app.command()
@@ -49,9 +63,17 @@ def lsq(
     from ald_chimes_lsq.design_files import write_design  # noqa: PLC0415
     from ald_chimes_lsq.formats.setup import read_setup  # noqa: PLC0415
 
+    read = read_setup(setup)
+    for key in read.unknown_keys:
+        typer.echo(f"{setup}: the key {key} is unknown and is ignored", err=True)
     with _writing(setup.parent):
-        size = write_design(read_setup(setup), setup.parent, matrix=matrix, ranks=ranks)
+        size = write_design(read, setup.parent, matrix=matrix, ranks=ranks)
     typer.echo(f"{size.n_frames} frames, {size.n_rows} rows, {size.n_columns} columns")
+    for pair, closest in zip(read.basis.pairs, size.closest, strict=False):
+        if closest == float("inf"):
+            continue
+        note = "" if closest > pair.rmin else ", whose 2-body terms act in simulations but not here"
+        typer.echo(f"closest {pair.first} {pair.second}: {closest:.5f} A{note}")
 
 
 @app.command()
@@ -90,31 +112,52 @@ def solve(
         bool, typer.Option(help="dlasso: stop where the program dlars does, not at the minimum")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option(help="write the parameter file there, not to standard output")
+        Path | None,
+        typer.Option(help="write the parameter file there, not to standard output and params.txt"),
     ] = None,
-    folder: Annotated[Path, typer.Option(help="where force.txt and x.txt go")] = Path(),
-    read_output: Annotated[str, typer.Option("--read_output", hidden=True)] = "false",
+    folder: Annotated[
+        Path, typer.Option(help="where params.txt, force.txt, x.txt and Ax.txt go")
+    ] = Path(),
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for a binary copy of A while this runs; that of --folder if absent"
+        ),
+    ] = None,
+    read_output: Annotated[
+        str,
+        typer.Option(
+            "--read_output",
+            "--read-output",
+            metavar=_METAVAR,
+            help="dlars, dlasso: take x.txt and Ax.txt of an earlier run",
+        ),
+    ] = "false",
     active: Annotated[str, typer.Option("--active", hidden=True)] = "false",
     restart_dlasso_dlars: Annotated[str, typer.Option("--restart_dlasso_dlars", hidden=True)] = "",
     dlasso_dlars_path: Annotated[str, typer.Option("--dlasso_dlars_path", hidden=True)] = "",
-    nodes: Annotated[str, typer.Option(hidden=True)] = "1",
-    cores: Annotated[str, typer.Option(hidden=True)] = "8",
-    mpistyle: Annotated[str, typer.Option(hidden=True)] = "srun",
+    nodes: Annotated[str, typer.Option(hidden=True)] = "",
+    cores: Annotated[str, typer.Option(hidden=True)] = "",
+    mpistyle: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Fit parameters to A.txt and b.txt, and print the parameter file; options as chimes_lsq.py has them."""
-    from ald_chimes_lsq.fit_files import write_numbers  # noqa: PLC0415
-    from ald_chimes_lsq.solve_files import SolveRequest, solve_files  # noqa: PLC0415
+    from ald_chimes_lsq.solve_files import SolveRequest, solve_files, write_solved  # noqa: PLC0415
     from ald_chimes_lsq.solvers.algorithms import Choice, parse_algorithm  # noqa: PLC0415
+    from ald_chimes_lsq.solvers.solution import describe  # noqa: PLC0415
 
     _truth(active, "--active")
-    del dlasso_dlars_path, nodes, cores, mpistyle
-    existing = _truth(read_output, "--read_output")
-    if existing or restart_dlasso_dlars:
-        option = "--read_output" if existing else "--restart_dlasso_dlars"
-        raise InputError(
-            f"{option} takes up what the program dlars has left, which is not run here; leave it out, "
-            "the fit takes seconds"
-        )
+    for_cluster = {
+        "--restart_dlasso_dlars": restart_dlasso_dlars,
+        "--dlasso_dlars_path": dlasso_dlars_path,
+        "--nodes": nodes,
+        "--cores": cores,
+        "--mpistyle": mpistyle,
+    }
+    unneeded = [option for option, value in for_cluster.items() if value]
+    if unneeded:
+        typer.echo(f"not needed, because no other program is run: {', '.join(unneeded)}", err=True)
+    if not folder.is_dir():
+        raise InputError("there is no such folder; make it, or name another one", path=folder)
     request = SolveRequest(
         matrix=matrix,
         right=right,
@@ -130,19 +173,17 @@ def solve(
             normalize=_truth(normalize, "--normalize"),
             stop_like_dlars=stop_like_dlars,
         ),
+        scratch=folder if scratch is None else scratch,
+        existing=folder if _truth(read_output, "--read_output") else None,
     )
+    suite = _truth(test_suite, "--test_suite")
     solved = solve_files(request, date=date.today().isoformat())
     with _writing(folder):
-        write_numbers(folder / "force.txt", "%13.6e\n", solved.said)
-        write_numbers(folder / "x.txt", "%21.13e\n", solved.x)
-        if _truth(test_suite, "--test_suite"):
-            lines = (f"{i:5d} {x:21.13e}\n" for i, x in enumerate(solved.x.tolist()))
-            (folder / "test_suite_params.txt").write_text("".join(lines))
+        write_solved(solved, folder, request.choice, output=output, test_suite=suite)
     if output is None:
-        typer.echo(solved.params, nl=False)
-    else:
-        with _writing(output):
-            output.write_text(solved.params)
+        with _writing(Path("standard output")):
+            typer.echo(solved.params, nl=False)
+    typer.echo(describe(solved.solution), err=True)
 
 
 @app.command()
@@ -150,13 +191,16 @@ def reduce(
     params: Annotated[Path, typer.Argument(help="parameter file")],
 ) -> None:
     """Leave negligible many-body terms out: PARAMS.reduced is written beside PARAMS."""
+    from ald_chimes_lsq.formats.params_read import read_params  # noqa: PLC0415
     from ald_chimes_lsq.formats.params_write import reduced_text  # noqa: PLC0415
     from ald_chimes_lsq.formats.tokens import read_text  # noqa: PLC0415
+    from ald_chimes_lsq.new_files import write_file  # noqa: PLC0415
 
+    read_params(params)
     text = reduced_text(read_text(params), name=str(params))
     target = params.with_name(f"{params.name}.reduced")
     with _writing(target):
-        target.write_text(text)
+        write_file(target, text)
 
 
 @app.command()
@@ -171,10 +215,16 @@ def calc(
     ] = False,
 ) -> None:
     """Energy, stress and forces of a configuration, in kcal/mol, GPa and kcal/mol/Å."""
+    from ald_chimes_lsq.ewald import type_charges  # noqa: PLC0415
     from ald_chimes_lsq.formats.configuration import as_json, printed, read_configuration  # noqa: PLC0415
     from ald_chimes_lsq.model import ChimesModel  # noqa: PLC0415
 
     del small
-    said = ChimesModel.read(params).evaluate(read_configuration(configuration))
+    model = ChimesModel.read(params)
+    with _about(params):
+        type_charges(model.basis, model.coefficients)
+    found = read_configuration(configuration)
+    with _about(configuration):
+        said = model.evaluate(found.atoms, names=found.names)
     for line in [as_json(said)] if json else printed(said):
         typer.echo(line)

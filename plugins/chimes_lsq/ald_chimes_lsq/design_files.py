@@ -1,29 +1,34 @@
 """Writes what the design-matrix generator of ChIMES writes, from the same control file and trajectories.
 
-`A.txt`, `b.txt`, `b-labeled.txt`, `natoms.txt`, `dim.txt`, `params.header`, `ff_groups.map`. One frame of the matrix is
-in memory at a time. Every file gets its name when all are complete.
+`A.txt`, `b.txt`, `b-labeled.txt`, `natoms.txt`, `dim.txt`, `params.header`, `ff_groups.map`, and `frames.0000.log` with
+number, composition and seconds of each frame. Every frame is read and checked before the work begins; one of them, with
+its rows, is in memory at a time. Every file gets its name when all are complete, and what an earlier run has left and
+this one does not write is removed.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+import time
+from collections import Counter
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import TextIO
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.design import design_targets
-from ald_chimes_lsq.design_rows import constraint_rows, design_matrix
+from ald_chimes_lsq.design import FittedFrame, fitted_frame
+from ald_chimes_lsq.design_rows import constraint_rows
 from ald_chimes_lsq.formats.params_write import header_text, map_text
 from ald_chimes_lsq.formats.setup import FitSetup
 from ald_chimes_lsq.formats.tokens import Place
-from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, read_trajectories
-from ald_chimes_lsq.formats.xyzf import XyzfFrame
-from ald_chimes_lsq.frame_rows import ENERGY_ROWS, count_columns
-from ald_core.errors import InputError
+from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, iterate_trajectories
+from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_frame
+from ald_chimes_lsq.frame_rows import count_columns
+from ald_chimes_lsq.kernels.neighbours import find_edges
+from ald_chimes_lsq.kernels.packing import pack_basis
+from ald_chimes_lsq.new_files import NewFile, NewFiles
+from ald_chimes_lsq.structure import AtomError, type_numbers
 
 Floats = NDArray[np.float64]
 
@@ -35,13 +40,12 @@ MATRIX, RIGHT, LABELED, ATOMS, DIMENSIONS = (
     "natoms.txt",
     "dim.txt",
 )
-_NINE = [0, 3, 4, 3, 1, 5, 4, 5, 2]
-"""xx yy zz xy xz yz of a trajectory as xx xy xz yx yy yz zx zy zz."""
-_STRESS_LABELS = {
-    3: ("s_xx", "s_yy", "s_zz"),
-    9: ("s_xx", "s_xy", "s_xz", "s_yx", "s_yy", "s_yz", "s_zx", "s_zy", "s_zz"),
-}
-_NEW = ".new"
+DIGITS = "[0-9]" * 4
+_ALL_FRAMES = (
+    *(DIMENSIONS, f"dim.{DIGITS}.txt", MATRIX, f"A.{DIGITS}.txt", RIGHT, f"b.{DIGITS}.txt"),
+    *(LABELED, ATOMS, f"frames.{DIGITS}.log"),
+)
+"""Patterns of the files that depend on the frames."""
 
 
 @attrs.frozen
@@ -51,16 +55,29 @@ class DesignSize:
     n_frames: int
     n_rows: int
     n_columns: int
+    closest: tuple[float, ...] = ()
+    """Å, the shortest distance of each type of pairs, infinite for none in the cutoff; only if A was computed"""
 
 
 @attrs.frozen(eq=False)
 class SelectedFrame:
-    """A frame that a fit uses."""
+    """A frame that a fit uses, where it is to be found."""
 
     index: int
     """Over all trajectories, from 0"""
     entry: TrajectoryEntry
-    frame: XyzfFrame
+    offset: int
+    """Bytes of the file before it"""
+    line: int
+    """Of its number of atoms"""
+
+    def read(self) -> XyzfFrame:
+        """The frame."""
+        return read_frame(self.entry.path, self.offset, self.line)
+
+    def fitted(self, setup: FitSetup) -> FittedFrame:
+        """Its rows and right-hand sides."""
+        return fitted_frame(setup, self.read(), self.index)
 
 
 def write_design(
@@ -77,149 +94,145 @@ def write_design(
     Raises:
         InputError: a trajectory is missing or malformed, or a frame does not fit the set-up.
     """
-    (folder / HEADER).write_text(header_text(setup.basis))
-    (folder / MAP).write_text(map_text(setup.basis))
     n_columns = count_columns(setup.basis, offsets=setup.has_offsets)
     if setup.n_frames == 0:
-        for name, line in (("x.txt", "0\n"), ("Ax.txt", "1\n"), (RIGHT, "1\n")):
-            (folder / name).write_text(line * n_columns)
+        _write_dummies(setup, folder, n_columns)
         return DesignSize(0, 0, n_columns)
-    by_rank = _distribute(_numbered_frames(setup), setup.skip_frames, ranks)
-    with _Files(folder, n_columns, split=setup.split_files, matrix=matrix) as files:
-        for rank, frames in enumerate(by_rank):
+    by_rank = _distribute(setup.n_frames, setup.skip_frames, ranks)
+    found = _find_frames(setup, set(itertools.chain(*by_rank)))
+    with NewFiles() as new:
+        files = _Files(new, folder, setup, n_columns, matrix=matrix)
+        for rank, indices in enumerate(by_rank):
             files.begin(rank)
-            for selected in frames:
-                files.add(setup, selected)
+            for index in indices:
+                files.add(setup, found[index])
             if rank == ranks - 1:
                 files.add_constraints(setup)
             files.end(rank)
         files.finish()
-    return DesignSize(sum(map(len, by_rank)), files.n_rows, n_columns)
+    return DesignSize(len(found), files.n_rows, n_columns, tuple(files.closest.tolist()))
+
+
+def _write_dummies(setup: FitSetup, folder: Path, n_columns: int) -> None:
+    """Files of a fit without frames, as far as the ChIMES program writes them."""
+    with NewFiles() as new:
+        for name, line in (("x.txt", "0\n"), ("Ax.txt", "1\n"), (RIGHT, "1\n")):
+            new.write(folder / name, line * n_columns)
+        _write_basis(setup.basis, folder, new)
+        new.publish(_earlier_files(folder))
+
+
+def _write_basis(basis: Basis, folder: Path, new: NewFiles) -> None:
+    new.write(folder / HEADER, header_text(basis))
+    new.write(folder / MAP, map_text(basis))
+
+
+def _earlier_files(folder: Path) -> list[Path]:
+    """What an earlier run has left. It goes first, so that no mixture with new files can be taken for a set."""
+    return [path for pattern in _ALL_FRAMES for path in sorted(folder.glob(pattern))]
 
 
 def selected_frames(setup: FitSetup) -> list[SelectedFrame]:
     """The frames of a fit in the order of the rows, as one process of the ChIMES program takes them."""
-    return _distribute(_numbered_frames(setup), setup.skip_frames, 1)[0]
+    (indices,) = _distribute(setup.n_frames, setup.skip_frames, 1)
+    found = _find_frames(setup, set(indices))
+    return [found[index] for index in indices]
 
 
-def frame_rows(setup: FitSetup, selected: SelectedFrame) -> Floats:
-    """Rows of the design matrix.
-
-    Raises:
-        InputError: with the place of the frame.
-    """
-    frame, index = selected.frame, selected.index
-    stress = setup.fit_stress.of(index)
-    try:
-        return design_matrix(
-            setup.basis,
-            frame.elements,
-            frame.positions,
-            frame.cell,
-            stress=None if stress == "none" else stress,
-            energy=setup.fit_energy.of(index),
-            offsets=setup.has_offsets,
-        )
-    except InputError as error:
-        raise Place(frame.path, frame.line).error(error.reason) from None
+def _find_frames(setup: FitSetup, used: Container[int]) -> dict[int, SelectedFrame]:
+    """Where the frames with some indices are; all frames are read, and checked if they are used."""
+    found = {}
+    for index, (entry, frame) in enumerate(iterate_trajectories(setup)):
+        if index in used:
+            fitted_frame(setup, frame, index)
+            _check_elements(setup.basis, frame)
+            # The line of the header is the second one of a frame.
+            found[index] = SelectedFrame(index, entry, frame.offset or 0, (frame.line or 2) - 1)
+    return found
 
 
-def frame_targets(setup: FitSetup, selected: SelectedFrame) -> tuple[Floats, int]:
-    """Right-hand sides of the rows of a frame, and the number of stress rows."""
-    rows = setup.fit_stress.of(selected.index)
-    stress, energy = selected.frame.fitted_labels(rows, setup.fit_energy.of(selected.index))
-    values: Sequence[float] | None = stress
-    if stress is not None and rows == "full":
-        values = [stress[i] for i in _NINE]
-    return design_targets(selected.frame.forces, values, energy), len(values or ())
-
-
-def _numbered_frames(setup: FitSetup) -> list[SelectedFrame]:
-    found = [(entry, f) for entry, frames in read_trajectories(setup) for f in frames]
-    return [SelectedFrame(i, entry, frame) for i, (entry, frame) in enumerate(found)]
-
-
-def _distribute(
-    frames: Sequence[SelectedFrame], skip: int, ranks: int
-) -> list[list[SelectedFrame]]:
+def _distribute(n_frames: int, skip: int, ranks: int) -> list[list[int]]:
     """Frames of each process: contiguous pieces, or with SKPFRMS n one after another, every n-th round."""
     if skip > 0:
         return [
             [
-                f
-                for f in frames
-                if (f.index + rank) % ranks == 0 and (f.index + rank) // ranks % skip == 0
+                i
+                for i in range(n_frames)
+                if (i + rank) % ranks == 0 and (i + rank) // ranks % skip == 0
             ]
             for rank in range(ranks)
         ]
-    least, more = divmod(len(frames), ranks)
+    least, more = divmod(n_frames, ranks)
     ends = np.cumsum([0] + [least + (rank < more) for rank in range(ranks)])
-    return [list(frames[a:b]) for a, b in itertools.pairwise(ends.tolist())]
+    return [list(range(a, b)) for a, b in itertools.pairwise(ends.tolist())]
 
 
 class _Files:
-    """The files of rows, written one frame after another; none is there under its name unless all are complete."""
+    """The files of rows, written one frame after another."""
 
-    def __init__(self, folder: Path, n_columns: int, *, split: bool, matrix: bool):
+    def __init__(
+        self, new: NewFiles, folder: Path, setup: FitSetup, n_columns: int, *, matrix: bool
+    ):
         self.n_rows = 0
+        self.closest = np.full(len(setup.basis.pairs), np.inf)
+        self._packed = pack_basis(setup.basis)
+        self._new = new
         self._folder = folder
         self._n_columns = n_columns
-        self._split = split
+        self._split = setup.split_files
         self._wanted = matrix
-        self._stack = ExitStack()
-        self._names: list[str] = []
-        self._matrix: TextIO | None = None
         self._first = 0
         self._ranges: list[tuple[int, int, int]] = []
-
-    def __enter__(self) -> "_Files":
+        _write_basis(setup.basis, folder, new)
         self._right, self._labeled, self._atoms = map(self._open, (RIGHT, LABELED, ATOMS))
-        if self._wanted and not self._split:
-            self._matrix = self._open(MATRIX)
-        return self
+        self._matrix = self._open(MATRIX) if matrix and not setup.split_files else None
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        for name in self._names:
-            (self._folder / (name + _NEW)).unlink(missing_ok=True)
-
-    def _open(self, name: str) -> TextIO:
-        self._names.append(name)
-        return self._stack.enter_context((self._folder / (name + _NEW)).open("w"))
+    def _open(self, name: str) -> NewFile:
+        return self._new.open(self._folder / name)
 
     def begin(self, rank: int) -> None:
         """Rows of a process begin."""
         self._first = self.n_rows
+        self._log = self._open(f"frames.{rank:04d}.log")
         if self._wanted and self._split:
             self._matrix = self._open(f"A.{rank:04d}.txt")
 
     def end(self, rank: int) -> None:
         """Rows of a process are complete."""
-        if not (self._wanted and self._split):
+        self._log.complete()
+        if not self._split or self._matrix is None:
             return
         if self.n_rows > self._first:
             self._ranges.append((rank, self._first, self.n_rows - 1))
+            self._matrix.complete()
         else:
-            self._names.remove(f"A.{rank:04d}.txt")
-            (self._folder / f"A.{rank:04d}.txt{_NEW}").unlink()
+            self._new.drop(self._matrix)
 
     def add(self, setup: FitSetup, selected: SelectedFrame) -> None:
         """Rows of a frame."""
-        right, n_stress = frame_targets(setup, selected)
-        n_atoms = len(selected.frame.elements)
+        start = time.perf_counter()
+        frame = selected.read()
+        fitted = fitted_frame(setup, frame, selected.index)
+        right = fitted.right.tolist()
+        n_forces, n_stress, _ = fitted.counts
         if self._matrix is not None:
-            rows = frame_rows(setup, selected)
-            n = setup.basis.n_short_range + (
-                len(setup.basis.pairs) if setup.basis.fit_charges else 0
-            )
-            self._matrix.writelines(_row_texts(rows, n, 3 * n_atoms, n_stress))
-        else:
-            _check_elements(setup.basis, selected.frame)
-        self._right.write("%.16e\n" * len(right) % tuple(right.tolist()))
-        labels = zip(_labels(selected, len(right), n_stress), right.tolist(), strict=True)
+            rows = fitted.rows(setup.basis, offsets=setup.has_offsets)
+            n = count_columns(setup.basis, offsets=False)
+            self._matrix.writelines(_row_texts(rows, n, n_forces, n_stress))
+            self._look_for_close_pairs(setup.basis, fitted)
+        self._right.write("%.16e\n" * len(right) % tuple(right))
+        labels = zip(_labels(selected.entry, fitted), right, strict=True)
         self._labeled.writelines(f"{label} {value:g}\n" for label, value in labels)
-        self._atoms.write(f"{n_atoms}\n" * len(right))
+        self._atoms.write(f"{len(fitted.elements)}\n" * len(right))
         self.n_rows += len(right)
+        seconds = time.perf_counter() - start
+        self._log.write(f"{selected.index:8d} {_composition(setup.basis, frame)} {seconds:.6f}\n")
+
+    def _look_for_close_pairs(self, basis: Basis, frame: FittedFrame) -> None:
+        types = type_numbers(basis, frame.elements)
+        found = find_edges(self._packed, types, frame.positions, frame.cell, 0.0)
+        distances, pairs = found[4:]
+        np.minimum.at(self.closest, pairs, distances)
 
     def add_constraints(self, setup: FitSetup) -> None:
         """Rows that tie charges together."""
@@ -232,19 +245,12 @@ class _Files:
         self.n_rows += len(right)
 
     def finish(self) -> None:
-        """Write the dimensions, and give all files their names; files of another number of processes go."""
-        self._open(DIMENSIONS).write(f"{self._n_columns} {self.n_rows}\n")
+        """Write the dimensions, and give all files their names."""
+        self._new.write(self._folder / DIMENSIONS, f"{self._n_columns} {self.n_rows}\n")
         for rank, first, last in self._ranges:
             line = f"{self._n_columns} {first} {last} {self.n_rows}\n"
-            self._open(f"dim.{rank:04d}.txt").write(line)
-        self._stack.close()
-        digits = "[0-9]" * 4
-        for pattern in (f"A.{digits}.txt", f"b.{digits}.txt", f"dim.{digits}.txt"):
-            for old in self._folder.glob(pattern):
-                old.unlink()
-        for name in self._names:
-            (self._folder / (name + _NEW)).replace(self._folder / name)
-        self._names.clear()
+            self._new.write(self._folder / f"dim.{rank:04d}.txt", line)
+        self._new.publish(_earlier_files(self._folder))
 
 
 def _row_texts(rows: Floats, n: int, n_forces: int, n_stress: int) -> Iterator[str]:
@@ -260,22 +266,20 @@ def _row_texts(rows: Floats, n: int, n_forces: int, n_stress: int) -> Iterator[s
             yield energy % tuple(row.tolist())
 
 
-def _labels(selected: SelectedFrame, n_rows: int, n_stress: int) -> Iterator[str]:
-    entry = selected.entry
-    for element in selected.frame.elements:
-        for _ in range(3):
-            yield entry.force_flag + element
-    for name in _STRESS_LABELS.get(n_stress, ()):
-        yield entry.stress_flag + name
-    if n_rows > 3 * len(selected.frame.elements) + n_stress:
-        for _ in range(ENERGY_ROWS):
-            yield f"{entry.energy_flag}+1"
+def _labels(entry: TrajectoryEntry, fitted: FittedFrame) -> Iterator[str]:
+    flags = (entry.force_flag, entry.stress_flag, entry.energy_flag)
+    for kind, label in zip(fitted.kinds.tolist(), fitted.labels, strict=True):
+        yield flags[kind] + label
+
+
+def _composition(basis: Basis, frame: XyzfFrame) -> str:
+    """Such as O32H64, in the order of the atom types."""
+    counts = Counter(frame.elements)
+    return "".join(f"{t.name}{counts[t.name]}" for t in basis.types if t.name in counts)
 
 
 def _check_elements(basis: Basis, frame: XyzfFrame) -> None:
-    known = {t.name for t in basis.types}
-    unknown = sorted(set(frame.elements) - known)
-    if unknown:
-        raise Place(frame.path, frame.line).error(
-            f"element {', '.join(unknown)} is not among the atom types {', '.join(sorted(known))}"
-        )
+    try:
+        type_numbers(basis, frame.elements)
+    except AtomError as error:
+        raise Place(frame.path, (frame.line or 0) + 1 + error.atom).error(error.reason) from None

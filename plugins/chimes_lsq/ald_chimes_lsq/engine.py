@@ -11,17 +11,28 @@ writes to live in `Lists`, so that a step of a simulation allocates nothing.
   divided by the volume is the stress, positive in compression. contact_class is 2 if a pair is closer than its inner
   cutoff, 1 if one is inside the penalty zone, else 0. The positions are those of list building plus displacements:
   they are not to be wrapped in between.
+- `atom_energies(packed, lists, types, positions, cell, energies)`: writes (n,) energies of the atoms in kcal/mol
+  without offsets, each term shared equally among its 2, 3 or 4 atoms; they add up to the energy of `evaluate`.
 """
 
 from typing import Protocol
 
 from ald_chimes_lsq.basis import Basis
+from ald_chimes_lsq.kernels.atom_energies import atom_energies
 from ald_chimes_lsq.kernels.evaluation import build_lists, evaluate
 from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.packing import PackedModel, pack_basis, pack_coefficients
 from ald_chimes_lsq.params import Coefficients
 
-__all__ = ["Lists", "PackedModel", "build_lists", "evaluate", "pack", "pack_basis"]
+__all__ = [
+    "Lists",
+    "PackedModel",
+    "atom_energies",
+    "build_lists",
+    "evaluate",
+    "pack",
+    "pack_basis",
+]
 
 
 class Parameters(Protocol):

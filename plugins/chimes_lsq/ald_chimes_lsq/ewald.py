@@ -10,6 +10,7 @@ from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, PairType
 from ald_chimes_lsq.constants import COULOMB
 from ald_chimes_lsq.engine import build_lists
 from ald_chimes_lsq.kernels.ewald import PackedEwald, ewald_sums
+from ald_chimes_lsq.kernels.ewald_energies import charge_energies
 from ald_chimes_lsq.kernels.packing import pack_basis
 from ald_chimes_lsq.params import Coefficients
 from ald_chimes_lsq.topology import pair_order
@@ -34,6 +35,25 @@ class Coulomb:
     """(n, 3)"""
     virial: Floats
     """(3, 3) -dE/d(strain); divided by the volume it is the stress, positive in compression"""
+    atom_energies: Floats | None = None
+    """(n,) charge × potential / 2, if they were asked for"""
+
+
+@attrs.frozen(eq=False)
+class PairSums:
+    """What unit charges do to each other, by pair type, in e²/Å² (forces) and e²/Å.
+
+    What a model has are these times q_A q_B times the Coulomb constant, which a fitted value contains. The atoms of one
+    type are not neutral by themselves: a uniform background makes them so. What the backgrounds add up to is zero for
+    charges whose sum is zero.
+    """
+
+    forces: Floats
+    """(3 n, n_pairs), rows x, y, z of each atom, pairs in canonical order"""
+    energies: Floats
+    """(n_pairs,)"""
+    virials: Floats
+    """(n_pairs, 3, 3) -dE/d(strain)"""
 
 
 def pack_ewald(n_atoms: int, cell: Floats, *, accuracy: float = ACCURACY) -> PackedEwald:
@@ -70,7 +90,12 @@ def pack_ewald(n_atoms: int, cell: Floats, *, accuracy: float = ACCURACY) -> Pac
 
 
 def coulomb(
-    charges: Floats, positions: Floats, cell: Floats, packed: PackedEwald | None = None
+    charges: Floats,
+    positions: Floats,
+    cell: Floats,
+    packed: PackedEwald | None = None,
+    *,
+    per_atom: bool = False,
 ) -> Coulomb:
     """Energy, forces and virial of charges (e) at positions (Å), which should add up to zero.
 
@@ -78,18 +103,25 @@ def coulomb(
     """
     split = packed if packed is not None else pack_ewald(len(charges), cell)
     sources = np.ascontiguousarray(charges, dtype=np.float64).reshape(1, -1)
-    fields, virials, energies = _sums(split, sources, positions, cell)
+    fields, virials, energies, shares = _sums(split, sources, positions, cell, per_atom=per_atom)
     return Coulomb(
         energy=COULOMB * float(energies[0]),
         forces=COULOMB * sources[0][:, None] * fields[0],
         virial=COULOMB * virials[0],
+        atom_energies=COULOMB * shares if per_atom else None,
     )
 
 
-def unit_pair_forces(
-    types: Ints, positions: Floats, cell: Floats, n_types: int, packed: PackedEwald | None = None
-) -> Floats:
-    """Forces, per unit product of charges, between the atoms of each pair type.
+def unit_pair_sums(
+    types: Ints,
+    positions: Floats,
+    cell: Floats,
+    n_types: int,
+    packed: PackedEwald | None = None,
+    *,
+    forces_only: bool = False,
+) -> PairSums:
+    """Forces, energies and virials, per unit product of charges, between the atoms of each pair type.
 
     Args:
         types: (n,) numbers of the atom types, from 0.
@@ -97,19 +129,30 @@ def unit_pair_forces(
         cell: (3, 3) Å, vectors as rows, of any shape.
         n_types: how many types the basis has.
         packed: the split of the sum, by default that of `pack_ewald`.
-
-    Returns:
-        (3n, n_pairs) in e²/Å² over the product of charges; rows x, y, z of each atom, pairs in canonical order.
-        The forces of a model are these times q_A q_B times the Coulomb constant, which a fitted value contains.
+        forces_only: leave energies and virials zero.
     """
-    sources = np.array([types == t for t in range(n_types)], dtype=np.float64)
+    pairs = pair_order(n_types)
+    unlike = [] if forces_only else pairs[n_types:]
+    single = np.array([types == t for t in range(n_types)], dtype=np.float64)
+    sources = np.concatenate([single, *[single[[a]] + single[[b]] for a, b in unlike]])
     split = packed if packed is not None else pack_ewald(len(types), cell)
-    fields = _sums(split, sources, positions, cell)[0]
-    columns = np.zeros((len(types), 3, len(pair_order(n_types))))
-    for column, (a, b) in enumerate(pair_order(n_types)):
+    fields, virials, energies, _ = _sums(split, sources, positions, cell)
+    forces = np.zeros((len(types), 3, len(pairs)))
+    for column, (a, b) in enumerate(pairs):
         for own, other in {(a, b), (b, a)}:
-            columns[types == own, :, column] = fields[other, types == own]
-    return columns.reshape(3 * len(types), -1)
+            forces[types == own, :, column] = fields[other, types == own]
+    if forces_only:
+        energies, virials = np.zeros(len(pairs)), np.zeros((len(pairs), 3, 3))
+    else:
+        volume = abs(float(np.linalg.det(cell)))
+        background = -math.pi / (2.0 * volume * split.alpha**2) * sources.sum(axis=1) ** 2
+        energies += background
+        virials += background[:, None, None] * np.eye(3)
+        # The sums are quadratic in the charges: what is left of two types together is between them.
+        for column, (a, b) in enumerate(unlike, start=n_types):
+            energies[column] -= energies[a] + energies[b]
+            virials[column] -= virials[a] + virials[b]
+    return PairSums(forces.reshape(3 * len(types), -1), energies, virials)
 
 
 def type_charges(basis: Basis, coefficients: Coefficients) -> Floats:
@@ -144,20 +187,25 @@ def atom_charges(charges: Floats, types: Ints) -> Floats:
 
 
 def _sums(
-    packed: PackedEwald, sources: Floats, positions: Floats, cell: Floats
-) -> tuple[Floats, Floats, Floats]:
+    packed: PackedEwald,
+    sources: Floats,
+    positions: Floats,
+    cell: Floats,
+    *,
+    per_atom: bool = False,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Fields, virials and energies of each set of charges; energies of the charges of the first set, if wanted."""
     n_sets, n = sources.shape
-    fields, virials, energies = (
-        np.zeros((n_sets, n, 3)),
-        np.zeros((n_sets, 3, 3)),
-        np.zeros(n_sets),
-    )
+    fields, virials = np.zeros((n_sets, n, 3)), np.zeros((n_sets, 3, 3))
+    energies, shares = np.zeros(n_sets), np.zeros(n)
     if n > 0:
         places = np.ascontiguousarray(positions, dtype=np.float64)
         vectors = np.ascontiguousarray(cell, dtype=np.float64)
         lists = build_lists(packed.neighbours, np.zeros(n, np.int64), places, vectors, 0.0)
         ewald_sums(packed, lists, sources, places, vectors, fields, virials, energies)
-    return fields, virials, energies
+        if per_atom:
+            charge_energies(packed, lists, sources[0], places, vectors, shares)
+    return fields, virials, energies, shares
 
 
 def _waves(cell: Floats, limit: float) -> Ints:

@@ -1,6 +1,7 @@
 """The files that a fit leaves in `GEN_FF`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ald_chimes_lsq.constants import GPA
 from ald_chimes_lsq.formats.params_write import params_text, reduced_text
 from ald_chimes_lsq.formats.setup import FitSetup
 from ald_chimes_lsq.frame_rows import KINDS, Targets
+from ald_chimes_lsq.new_files import NewFiles
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.solution import Solution, comment_block
 
@@ -42,19 +44,23 @@ def write_fit(
         targets: what the rows should be.
         said: what they are, Ax.
         more: further entries of the report.
+
+    Raises:
+        OSError: a file cannot be written; all are then what they were before.
     """
     rest = said - targets.right
     text = params_text(setup.basis, expand(setup.basis, solution.x), comment_block(solution, rest))
-    (folder / PARAMETERS).write_text(text)
-    (folder / REDUCED).write_text(reduced_text(text))
-    write_numbers(folder / SOLUTION, "%21.13e\n", solution.x)
-    write_numbers(folder / FORCES, "%13.6e\n", said)
     force = targets.kinds == KINDS.index("force")
-    write_numbers(
-        folder / COMPARE, "%13.6e %13.6e\n", np.column_stack((targets.right[force], said[force]))
-    )
+    compared = np.column_stack((targets.right[force], said[force]))
     report = fit_report(solution, targets, rest) | more
-    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    with NewFiles() as files:
+        files.write(folder / PARAMETERS, text)
+        files.write(folder / REDUCED, reduced_text(text))
+        files.write(folder / SOLUTION, number_texts("%21.13e\n", solution.x))
+        files.write(folder / FORCES, number_texts("%13.6e\n", said))
+        files.write(folder / COMPARE, number_texts("%13.6e %13.6e\n", compared))
+        files.write(folder / REPORT, json.dumps(report, indent=1) + "\n")
+        files.publish()
 
 
 def fit_report(solution: Solution, targets: Targets, rest: Floats) -> dict[str, Any]:
@@ -69,17 +75,17 @@ def fit_report(solution: Solution, targets: Targets, rest: Floats) -> dict[str, 
         "stress_rmse_gpa": _rmse(rest, targets, "stress", GPA),
         "energy_rmse_kcal_per_mol": _rmse(rest, targets, "energy"),
         "optimality": solution.optimality,
+        "optimality_limit": solution.rounding,
         "condition": solution.condition if np.isfinite(solution.condition) else None,
         "method": solution.method,
     }
 
 
-def write_numbers(path: Path, form: str, numbers: Floats) -> None:
-    """Write numbers with a %-format for each, or for each row, some thousand at a time."""
-    with path.open("w") as stream:
-        for start in range(0, len(numbers), 4096):
-            piece = numbers[start : start + 4096]
-            stream.write(form * len(piece) % tuple(piece.ravel().tolist()))
+def number_texts(form: str, numbers: Floats) -> Iterator[str]:
+    """Text of numbers with a %-format for each, or for each row, some thousand at a time."""
+    for start in range(0, len(numbers), 4096):
+        piece = numbers[start : start + 4096]
+        yield form * len(piece) % tuple(piece.ravel().tolist())
 
 
 def _rmse(rest: Floats, targets: Targets, kind: str, unit: float = 1.0) -> float | None:

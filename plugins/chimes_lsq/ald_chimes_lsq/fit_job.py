@@ -35,6 +35,7 @@ from ald_chimes_lsq.fitter import (
 )
 from ald_chimes_lsq.formats.setup import FitSetup, read_setup
 from ald_chimes_lsq.frame_rows import (
+    FrameRows,
     Targets,
     count_rows,
     read_frame_rows,
@@ -44,13 +45,15 @@ from ald_chimes_lsq.frame_rows import (
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, add_rows
 from ald_chimes_lsq.solvers.solve import Solution, solve_rows, solve_triangle
-from ald_core.errors import InputError
+from ald_chimes_lsq.threads import one_blas_thread, results_in_order
+from ald_core.errors import AldError
 from ald_core.store import frame_from_json, labels_to_json
 from ald_core.types import Labels
 
 Floats = NDArray[np.float64]
 
 
+@one_blas_thread
 def main(program: str) -> None:
     """Run one of the programs; a mistake of the user's is left in `failure.txt`, exit status 0."""
     programs: dict[str, Callable[[], None]] = {
@@ -62,7 +65,7 @@ def main(program: str) -> None:
     }
     try:
         programs[program]()
-    except InputError as error:
+    except AldError as error:
         Path(FAILURE).write_text(f"{error}\n")
 
 
@@ -155,8 +158,11 @@ def _fit_factors(paths: Sequence[Path], request: _Request) -> None:
     )
     said = np.empty_like(targets.right)
     position = 0
-    for frame in map(read_frame_rows, read_lines(Path(FRAMES))):
-        matrix = frame_matrix(request.setup.basis, frame, offsets=request.offsets)
+
+    def matrix_of(frame: FrameRows) -> Floats:
+        return frame_matrix(request.setup.basis, frame, offsets=request.offsets)
+
+    for matrix in results_in_order(matrix_of, map(read_frame_rows, read_lines(Path(FRAMES)))):
         said[position : position + len(matrix)] = matrix @ solution.x
         position += len(matrix)
     said[position:] = tied @ solution.x

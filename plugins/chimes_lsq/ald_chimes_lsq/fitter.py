@@ -24,6 +24,7 @@ from attrs.validators import ge, gt
 from ald_chimes_lsq.fit_files import FIT_FILES, PARAMETERS, REPORT
 from ald_chimes_lsq.formats.setup import FitSetup, StressRows, read_setup
 from ald_chimes_lsq.frame_rows import FrameRows, count_columns
+from ald_chimes_lsq.sources import kernels_digest
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
 from ald_core.options import option
@@ -51,7 +52,7 @@ BLOCKS = "blocks.txt"
 LABELS = "predicted.jsonl"
 FAILURE = "failure.txt"
 CODE = f"{version('ald-chimes-lsq')} 1"
-"""What stored rows depend on beside frames and set-up; the last number changes with the meaning of a row."""
+"""What a fit depends on beside its data, with the kernels; the last number changes with what rows mean."""
 SMALL = 2_000_000
 """Numbers of a matrix that is computed faster than two more jobs are started."""
 
@@ -233,7 +234,7 @@ class FitPlan:
         return self._task("solve", "fit", work, prepare, FIT_FILES)
 
     def _matrix(self) -> tuple[object, ...]:
-        return CODE, self.setup_digest, self.offsets
+        return CODE, kernels_digest(), self.setup_digest, self.offsets
 
     def _solver(self) -> tuple[object, ...]:
         return *self._matrix(), self.algorithm, self.alpha

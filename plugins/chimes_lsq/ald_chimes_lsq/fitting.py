@@ -1,26 +1,27 @@
 """A fit without a study: configurations with labels in, a model out."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
-from ald_chimes_lsq.design_rows import constraint_rows, write_matrix
+from ald_chimes_lsq.design import fitted_frame
+from ald_chimes_lsq.design_rows import constraint_rows, write_rows
 from ald_chimes_lsq.fit_files import fit_report, write_fit
 from ald_chimes_lsq.formats.setup import FitSetup, read_setup
-from ald_chimes_lsq.frame_rows import FrameRows, Targets, frame_targets, join_targets
+from ald_chimes_lsq.formats.xyzf import XyzfFrame
+from ald_chimes_lsq.frame_rows import Targets, count_columns, join_targets
 from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.new_files import scratch_folder
 from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows
+from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, checked_weights
 from ald_chimes_lsq.solvers.solution import Algorithm, Solution
 from ald_chimes_lsq.solvers.solve import solve_rows
+from ald_chimes_lsq.threads import one_blas_thread, results_in_order
 from ald_core.errors import InputError
-from ald_core.types import Frame, Labels, Origin
 
 Floats = NDArray[np.float64]
 
@@ -47,41 +48,54 @@ class Fit:
         write_fit(Path(folder), self.setup, self.solution, self.targets, self.predicted, {})
 
 
+@one_blas_thread
 def fit(
     setup: FitSetup | Path | str,
-    frames: Sequence[Atoms],
+    frames: Sequence[XyzfFrame | Atoms],
     weights: ArrayLike | None = None,
     algorithm: Algorithm = "lasso",
     alpha: float = 1e-5,
+    *,
+    scratch: Path | None = None,
 ) -> Fit:
     """Fit a model to configurations; the design matrix is kept on disk, not in memory.
 
     Args:
         setup: `fm_setup.in`, read or not; its trajectories are not looked at.
-        frames: with forces, and energies and stresses as the set-up wants them, in ASE's units; `ase.io.read` gives
-            such frames.
+        frames: with forces, and energies and stresses as the set-up wants them; see `design_matrix`.
         weights: one number for each row of the matrix: of each frame x, y, z of each force, the 3 or 9 stress
-            components, and the energy three times.
+            components, and the energy three times; then one for each constraint on charges, or none of these.
         algorithm: lasso, ridge or svd.
         alpha: kcal/mol; for svd the relative cutoff.
+        scratch: folder with room for the matrix, 8 bytes per number, which is removed at the end; by default the
+            current folder, because folders for temporary files are often in memory.
 
     Raises:
-        InputError: a label or an element is missing, or the weights do not fit.
+        InputError: a label or an element is missing, the weights do not fit, or there is no room in `scratch`.
     """
     known = setup if isinstance(setup, FitSetup) else read_setup(setup)
-    rows = [_frame_rows(known, i, atoms) for i, atoms in enumerate(frames)]
-    if not rows:
+    fitted = [fitted_frame(known, frame, i) for i, frame in enumerate(frames)]
+    if not fitted:
         raise InputError("a fit needs at least one frame")
-    for frame in rows:
-        frame.check()
-    tied, values = constraint_rows(known.basis, known.charge_constraints, offsets=known.has_offsets)
-    targets = join_targets([frame_targets(frame) for frame in rows], values.tolist())
+    offsets = known.has_offsets
+    tied, values = constraint_rows(known.basis, known.charge_constraints, offsets=offsets)
+    own = [Targets(frame.right, None, frame.kinds) for frame in fitted]
+    targets = join_targets(own, values.tolist())
     if weights is not None:
-        targets = attrs.evolve(targets, weights=_checked_weights(weights, len(targets.right)))
-    n_rows = sum(sum(frame.counts()) for frame in rows)
-    with tempfile.TemporaryDirectory(prefix="ald-chimes-") as scratch:
-        path = Path(scratch) / "rows.npy"
-        write_matrix(path, known.basis, rows, n_rows, offsets=known.has_offsets)
+        given = _checked_weights(weights, len(targets.right), len(tied))
+        targets = attrs.evolve(targets, weights=given)
+    n_rows = len(targets.right) - len(tied)
+    with scratch_folder(Path() if scratch is None else Path(scratch)) as folder:
+        path = folder / "rows.npy"
+        rows = results_in_order(lambda f: f.rows(known.basis, offsets=offsets), fitted)
+        named = ((f"frames[{f.index}]", own) for f, own in zip(fitted, rows, strict=True))
+        try:
+            write_rows(path, named, n_rows, count_columns(known.basis, offsets=offsets))
+        except OSError as error:
+            raise InputError(
+                f"the matrix cannot be written here ({error.strerror}); make room, or give another `scratch`",
+                path=folder.parent,
+            ) from None
         parts: list[Matrix] = [RowFile.open(path)]
         if len(tied):
             parts.append(tied)
@@ -93,28 +107,9 @@ def fit(
     return Fit(model, known, attrs.evolve(solution, rmse=rmse), targets, said)
 
 
-def _frame_rows(setup: FitSetup, number: int, atoms: Atoms) -> FrameRows:
-    frame = Frame(atoms, Origin(0, "frame", number))
-    energy, stress = setup.fit_energy.of(number), setup.fit_stress.of(number)
-    return FrameRows(frame, stress, energy, _labels(atoms))
-
-
-def _labels(atoms: Atoms) -> Labels:
-    """What a frame's calculator knows already."""
-    found: dict[str, object] = {}
-    for name in ("energy", "forces", "stress"):
-        try:
-            value = atoms.calc.get_property(name, atoms, allow_calculation=False)
-        except (AttributeError, PropertyNotImplementedError):
-            value = None
-        found[name] = value
-    return Labels(**found)  # type: ignore[arg-type]
-
-
-def _checked_weights(weights: ArrayLike, n: int) -> Floats:
+def _checked_weights(weights: ArrayLike, n_rows: int, n_tied: int) -> Floats:
+    """Weights of all rows; those of the last `n_tied` are 1 if they are not given."""
     given = np.asarray(weights, dtype=np.float64)
-    if given.shape != (n,):
-        raise InputError(f"{given.size} weights do not fit {n} rows; one per row is needed")
-    if not (np.isfinite(given).all() and (given >= 0.0).all()):
-        raise InputError("weights must be finite and not negative")
-    return given
+    if given.shape == (n_rows - n_tied,):
+        given = np.append(given, np.ones(n_tied))
+    return checked_weights(given, n_rows)

@@ -130,7 +130,7 @@ def _targets(values: dict[str, Any]) -> Targets:
     counts = _counts(values["atoms"], values["stress"], values["energy"])
     own = values.get("weights")
     return Targets(
-        _right(labels_from_json(values["labels"]), values["stress"], values["energy"]),
+        right_sides(labels_from_json(values["labels"]), values["stress"], values["energy"]),
         None if own is None else _weights(own, values),
         np.repeat(np.arange(3, dtype=np.int8), counts),
     )
@@ -147,7 +147,8 @@ def _counts(n_atoms: int, stress: str, energy: bool) -> tuple[int, int, int]:
     return 3 * n_atoms, len(VOIGT[stress]), ENERGY_ROWS if energy else 0
 
 
-def _right(labels: Labels, stress: str, energy: bool) -> Floats:
+def right_sides(labels: Labels, stress: str, energy: bool) -> Floats:
+    """Right-hand sides of the rows of a frame, in native units; its forces must be there, and the others if wanted."""
     parts = [np.ravel(np.asarray(labels.forces, dtype=np.float64))]
     if VOIGT[stress] and labels.stress is not None:
         # ASE counts tension as positive.

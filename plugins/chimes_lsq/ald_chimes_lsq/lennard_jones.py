@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis, Cutoff, InnerRule, PairType, Transform
 from ald_chimes_lsq.engine import PackedModel
+from ald_chimes_lsq.formats.cursor import Cursor
 from ald_chimes_lsq.formats.params_header import (
-    Cursor,
     read_pair_table,
     read_switches,
     read_types,
     switch,
 )
 from ald_chimes_lsq.formats.params_read import read_map
-from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import (
+    Place,
+    check_transform,
+    parse_integer,
+    parse_number,
+    read_text,
+)
 from ald_chimes_lsq.kernels.packing import pack_basis
 from ald_chimes_lsq.params import PENALTY_DISTANCE, Coefficients
 from ald_chimes_lsq.topology import pair_map
@@ -50,6 +56,11 @@ class LennardJones:
         switches = read_switches(cursor)
         fit_charges = switch(switches, "FITCOUL", cursor)
         charged = switch(switches, "USECOUL", cursor)
+        for key in ("USE3BCH", "USE4BCH"):
+            if switch(switches, key, cursor):
+                raise switches[key][1].error(
+                    f"a Lennard-Jones model has pairs only; set {key} to false"
+                )
         words, place = cursor.expect("PAIRTYP:")
         if words != ["LJ"]:
             raise place.error(f"PAIRTYP is '{' '.join(words)}', not 'LJ'")
@@ -98,6 +109,7 @@ def _read_pair(words: Sequence[str], place: Place, row: int) -> tuple[PairType, 
     rmin, rmax = (parse_number(word, "a cutoff", place) for word in words[3:5])
     if not 0.0 <= rmin < rmax:
         raise place.error(f"S_MINIM {rmin:g} must be below S_MAXIM {rmax:g}")
+    check_transform("NONE", rmin, rmax, 1.0, place)
     return PairType(words[1], words[2], rmin, rmax, 1.0), "NONE"
 
 
@@ -118,6 +130,8 @@ def _read_values(
             if parse_integer(row[0], "an index", at) != column:
                 raise at.error(f"expected {name} with index {column}, found '{row[0]}'")
             values[file_order[number], column] = parse_number(row[1], name, at)
+            if column == 0 and values[file_order[number], 0] < 0.0:
+                raise at.error(f"ε must not be negative, found {row[1]}")
             if column == 1 and values[file_order[number], 1] <= 0.0:
                 raise at.error(f"σ must be above 0 Å, found {row[1]}")
         if basis.fit_charges:

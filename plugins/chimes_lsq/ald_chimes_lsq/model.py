@@ -1,5 +1,6 @@
 """A ChIMES model: basis and coefficients, evaluated for configurations of any cell."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -9,29 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.engine import PackedModel, build_lists, evaluate, pack
+from ald_chimes_lsq.engine import PackedModel, atom_energies, build_lists, evaluate, pack
+from ald_chimes_lsq.evaluation import Evaluation
 from ald_chimes_lsq.ewald import atom_charges, coulomb, type_charges
 from ald_chimes_lsq.formats.params_read import read_params
 from ald_chimes_lsq.formats.params_write import params_text, with_penalty
+from ald_chimes_lsq.new_files import write_file
 from ald_chimes_lsq.params import PENALTY_DISTANCE, PENALTY_SCALING, Coefficients
-from ald_chimes_lsq.structure import checked_positions, periodic_cell, type_numbers
+from ald_chimes_lsq.structure import (
+    check_density,
+    check_finite,
+    checked_positions,
+    periodic_cell,
+    type_numbers,
+)
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
-
-
-@attrs.frozen(eq=False)
-class Evaluation:
-    """What a model says about a configuration, in the native units of ChIMES."""
-
-    energy: float
-    """kcal/mol, with the energy offsets of the model"""
-    forces: Floats
-    """(n, 3) kcal/mol/Å"""
-    stress: Floats
-    """(3, 3) kcal/mol/Å³, virial part, positive in compression"""
-    contact_class: int
-    """0: all pairs are apart; 1: some in the penalty zone; 2: some closer than their inner cutoff"""
 
 
 @attrs.frozen(eq=False)
@@ -56,44 +51,69 @@ class ChimesModel:
         text = params_text(self.basis, self.coefficients)
         if (self.penalty_distance, self.penalty_scaling) != (PENALTY_DISTANCE, PENALTY_SCALING):
             text = with_penalty(text, self.penalty_distance, self.penalty_scaling, name=str(path))
-        Path(path).write_text(text)
+        write_file(Path(path), text)
 
-    def evaluate(self, atoms: ase.Atoms, *, penalty: bool = True) -> Evaluation:
+    def evaluate(
+        self,
+        atoms: ase.Atoms,
+        *,
+        penalty: bool = True,
+        per_atom: bool = False,
+        names: Sequence[str] | None = None,
+    ) -> Evaluation:
         """Energy, forces and stress of a configuration.
 
+        Args:
+            atoms: periodic in any directions, with a cell of any shape and size.
+            penalty: with the penalty for close pairs.
+            per_atom: with energies of single atoms: each term is shared equally among its 2, 3 or 4 atoms, offsets
+                belong to their own atom, and of the Coulomb energy an atom has charge × potential / 2.
+            names: of the atom types of the atoms, where these are no chemical elements.
+
         Raises:
-            InputError: an element is unknown, the cell has no volume, or it is not periodic and the model has charges.
+            InputError: an element is unknown, the cell has no volume, or it is not periodic and the model has charges;
+                atoms are in the same place, or the result is not finite.
         """
-        return evaluate_packed(self, pack(self, penalty=penalty), atoms)
+        packed = pack(self, penalty=penalty)
+        return evaluate_packed(self, packed, atoms, per_atom=per_atom, names=names)
 
 
-def evaluate_packed(model: ChimesModel, packed: PackedModel, atoms: ase.Atoms) -> Evaluation:
+def evaluate_packed(
+    model: ChimesModel,
+    packed: PackedModel,
+    atoms: ase.Atoms,
+    *,
+    per_atom: bool = False,
+    names: Sequence[str] | None = None,
+) -> Evaluation:
     """`ChimesModel.evaluate` for a model that is packed already."""
     charges = type_charges(model.basis, model.coefficients)
-    types = type_numbers(model.basis, atoms.get_chemical_symbols())
-    cell = periodic_cell(atoms, model.basis.max_rmax)
+    types = type_numbers(model.basis, names or atoms.get_chemical_symbols())
+    # The penalty may reach beyond the cutoffs.
+    reach = max(model.basis.max_rmax, float(packed.pair_range.max()))
+    cell = periodic_cell(atoms, reach)
     positions = checked_positions(atoms.positions, len(types))
-    energy, forces, virial, contact = run_engine(packed, types, positions, cell)
-    if charges.any():
-        if not np.all(atoms.pbc):
-            raise InputError("a model with charges needs a cell that is periodic in all directions")
-        more = coulomb(atom_charges(charges, types), positions, cell)
-        energy, forces, virial = energy + more.energy, forces + more.forces, virial + more.virial
-    if model.coefficients.offsets is not None:
-        energy += float(
-            np.bincount(types, minlength=len(model.basis.types)) @ model.coefficients.offsets
-        )
-    volume = abs(float(np.linalg.det(cell)))
-    return Evaluation(energy, forces, virial / volume, contact)
-
-
-def run_engine(
-    packed: PackedModel, types: NDArray[np.int64], positions: Floats, cell: Floats
-) -> tuple[float, Floats, Floats, int]:
-    """Energy without offsets, forces, virial and contact class of one configuration."""
+    check_density(model.basis, len(types), cell)
+    if charges.any() and not np.all(atoms.pbc):
+        raise InputError("a model with charges needs a cell that is periodic in all directions")
+    energy, contact = 0.0, 0
     forces, virial = np.zeros((len(types), 3)), np.zeros((3, 3))
-    if len(types) == 0:
-        return 0.0, forces, virial, 0
-    lists = build_lists(packed, types, positions, cell, 0.0)
-    energy, contact = evaluate(packed, lists, types, positions, cell, forces, virial)
-    return float(energy), forces, virial, int(contact)
+    shares = np.zeros(len(types))
+    if len(types) > 0:
+        lists = build_lists(packed, types, positions, cell, 0.0)
+        energy, contact = evaluate(packed, lists, types, positions, cell, forces, virial)
+        if per_atom:
+            atom_energies(packed, lists, types, positions, cell, shares)
+    if charges.any():
+        more = coulomb(atom_charges(charges, types), positions, cell, per_atom=per_atom)
+        energy, forces, virial = energy + more.energy, forces + more.forces, virial + more.virial
+        if more.atom_energies is not None:
+            shares += more.atom_energies
+    if (offsets := model.coefficients.offsets) is not None:
+        energy += float(np.bincount(types, minlength=len(model.basis.types)) @ offsets)
+        shares += offsets[types]
+    check_finite(positions, cell, energy, forces, virial)
+    volume = atoms.cell.volume if atoms.cell.rank == 3 else abs(float(np.linalg.det(cell)))
+    return Evaluation(
+        float(energy), forces, virial / volume, int(contact), shares if per_atom else None
+    )

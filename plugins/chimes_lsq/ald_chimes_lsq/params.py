@@ -58,7 +58,7 @@ def expand(basis: Basis, x: ArrayLike) -> Coefficients:
     Args:
         basis: with complete lists of terms.
         x: pairs, triplets, quadruplets, charges, offsets; without excluded ones, whose coefficients become zero.
-            Offsets may be absent as a whole.
+            Offsets may be absent as a whole; if all are excluded, they are zero.
 
     Raises:
         InputError: the length fits neither.
@@ -83,7 +83,8 @@ def expand(basis: Basis, x: ArrayLike) -> Coefficients:
         clusters.append(values[position : position + n][cluster.parameters])
         position += n
     offsets = None
-    if len(values) > n_plain:
+    # If all are excluded, the length does not tell whether energies were fitted; zeros change none.
+    if len(values) > n_plain or not kept:
         offsets = np.zeros(len(basis.types))
         offsets[kept] = values[n_plain:]
     n_triplets = len(basis.triplets)
@@ -101,7 +102,8 @@ def collapse(basis: Basis, coefficients: Coefficients) -> Floats:
 
     Parameters whose terms are all missing, as in a reduced file, are zero.
     """
-    parts = [row for i, row in enumerate(coefficients.pairs) if i not in basis.excluded_pairs]
+    parts = [np.zeros(0)]
+    parts += [row for i, row in enumerate(coefficients.pairs) if i not in basis.excluded_pairs]
     own = (*coefficients.triplets, *coefficients.quads)
     for cluster, terms in zip((*basis.triplets, *basis.quads), own, strict=True):
         if not cluster.excluded:

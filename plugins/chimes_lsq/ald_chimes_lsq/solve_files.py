@@ -1,29 +1,41 @@
 """Solves a problem that is in text files, with the algorithms of the script `chimes_lsq.py`.
 
-`A.txt`, `b.txt`, `params.header`, `ff_groups.map` and perhaps weights are read; what comes out is the text of a
-parameter file, with `force.txt` and `x.txt`. Unlike there, weights count for every algorithm, and LASSO is solved
-exactly.
+`A.txt`, `b.txt`, `params.header`, `ff_groups.map` and perhaps weights are read; what comes out is a parameter file, and
+`force.txt`, `x.txt`, `Ax.txt`. Unlike there, weights count for every algorithm, and LASSO is solved exactly.
 """
 
 import re
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from ald_chimes_lsq.basis import Basis
+from ald_chimes_lsq.design_files import DIGITS, DIMENSIONS, MATRIX
+from ald_chimes_lsq.fit_files import PARAMETERS, number_texts
 from ald_chimes_lsq.formats.header_file import read_basis_header
 from ald_chimes_lsq.formats.matrix_text import read_matrix, read_numbers
 from ald_chimes_lsq.formats.params_write import map_text, params_text
-from ald_chimes_lsq.formats.tokens import Place, read_text
-from ald_chimes_lsq.params import expand
-from ald_chimes_lsq.solvers.algorithms import Choice, run_algorithm
+from ald_chimes_lsq.formats.tokens import Place, parse_integer, read_text
+from ald_chimes_lsq.new_files import NewFiles, scratch_folder
+from ald_chimes_lsq.params import Coefficients, expand
+from ald_chimes_lsq.solvers.algorithms import (
+    PATHS,
+    Choice,
+    Outcome,
+    check_choice,
+    dlars_heading,
+    run_algorithm,
+)
 from ald_chimes_lsq.solvers.rows import RowFile, Rows
-from ald_chimes_lsq.solvers.solution import Solution, comment_block
+from ald_chimes_lsq.solvers.solution import Solution, comment_block, count_fitted
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
+
+_X, _AX = "x.txt", "Ax.txt"
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +50,10 @@ class SolveRequest:
     split: bool = False
     """A is in `A.0000.txt`, `A.0001.txt`, … beside the name of `matrix`."""
     choice: Choice = Choice()
+    scratch: Path = Path()
+    """Folder with room for a binary copy of A, which is removed at the end"""
+    existing: Path | None = None
+    """dlars, dlasso: folder whose `x.txt` and `Ax.txt` are taken instead of solving"""
 
 
 @attrs.frozen(eq=False)
@@ -64,17 +80,22 @@ def solve_files(request: SolveRequest, *, date: str | None = None) -> SolvedFile
             f"does not belong to {request.header.name}; write both with `ald chimes lsq`",
             path=request.map,
         )
-    with tempfile.TemporaryDirectory(prefix="ald-chimes-") as scratch:
-        rows = _read_rows(request, Path(scratch))
-        outcome = run_algorithm(rows, request.choice)
+    if request.existing is None:
+        check_choice(request.choice)
+        with scratch_folder(request.scratch) as scratch:
+            rows = _read_rows(request, scratch)
+            # A wrong number of columns is noticed before the work, not after it.
+            _coefficients(basis, np.zeros(rows.n_columns), request.header)
+            outcome = run_algorithm(rows, request.choice)
+        right = rows.right
+    else:
+        right = read_numbers(request.right)
+        outcome = _read_outcome(request.existing, request.choice, len(right))
     solution = outcome.solution
-    try:
-        coefficients = expand(basis, solution.x)
-    except InputError as error:
-        raise InputError(error.reason, path=request.header) from None
+    coefficients = _coefficients(basis, solution.x, request.header)
     comments = comment_block(
         solution,
-        outcome.said - rows.right,
+        outcome.said - right,
         weights_file=None if request.weights is None else str(request.weights),
         date=date,
         heading=outcome.heading,
@@ -83,42 +104,157 @@ def solve_files(request: SolveRequest, *, date: str | None = None) -> SolvedFile
     return SolvedFiles(text, solution.x, outcome.said, solution)
 
 
+def _coefficients(basis: Basis, x: Floats, header: Path) -> Coefficients:
+    try:
+        return expand(basis, x)
+    except InputError as error:
+        raise InputError(error.reason, path=header) from None
+
+
+def write_solved(
+    solved: SolvedFiles,
+    folder: Path,
+    choice: Choice,
+    *,
+    output: Path | None = None,
+    test_suite: bool = False,
+) -> None:
+    """Write `force.txt`, `x.txt`, the parameter file; for dlars and dlasso `Ax.txt`; perhaps `test_suite_params.txt`.
+
+    Raises:
+        OSError: a file cannot be written; all are then what they were before.
+    """
+    with NewFiles() as files:
+        files.write(folder / "force.txt", number_texts("%13.6e\n", solved.said))
+        files.write(folder / _X, number_texts("%21.13e\n", solved.x))
+        if choice.algorithm in PATHS:
+            files.write(folder / _AX, number_texts("%21.13e\n", solved.said))
+        if test_suite:
+            lines = (f"{i:5d} {x:21.13e}\n" for i, x in enumerate(solved.x.tolist()))
+            files.write(folder / "test_suite_params.txt", lines)
+        files.write(folder / PARAMETERS if output is None else output, solved.params)
+        files.publish()
+
+
+def _read_outcome(folder: Path, choice: Choice, n_rows: int) -> Outcome:
+    """What an earlier run has left."""
+    if choice.algorithm not in PATHS:
+        raise InputError(f"{choice.algorithm} does not read output; dlars and dlasso do")
+    x, said = read_numbers(folder / _X), read_numbers(folder / _AX)
+    if len(said) != n_rows:
+        raise InputError(f"{len(said)} numbers for {n_rows} rows", path=folder / _AX)
+    solution = Solution(
+        x=x,
+        algorithm="lasso",
+        alpha=choice.alpha,
+        n_equations=n_rows,
+        n_fitted=count_fitted(x),
+        optimality=np.nan,
+        condition=np.nan,
+        method="existing files",
+    )
+    return Outcome(solution, dlars_heading(choice), said)
+
+
 def _read_rows(request: SolveRequest, scratch: Path) -> Rows:
+    if not request.split and not request.matrix.exists():
+        pieces = _pieces(request.matrix)
+        cure = f", but there is {pieces[0].name}; add --split_files=true" if pieces else ""
+        raise InputError(f"no such file{cure}", path=request.matrix)
     paths = split_paths(request.matrix) if request.split else [request.matrix]
+    sizes = _announced_sizes(request.matrix, paths, split=request.split)
     parts: list[RowFile] = []
     for number, path in enumerate(paths):
-        part = read_matrix(path, scratch / f"{number}.bin")
+        try:
+            part = read_matrix(path, scratch / f"{number}.bin")
+        except OSError as error:
+            raise InputError(
+                f"the binary copy of {path.name} cannot be written here ({error.strerror}); make room for 8 bytes per "
+                "number, or name another folder with --scratch",
+                path=request.scratch,
+            ) from None
         if parts and part.shape[1] != parts[0].shape[1]:
             raise Place(path, 1).error(
                 f"{part.shape[1]} columns, but {parts[0].shape[1]} in {paths[0].name}"
             )
+        if path in sizes:
+            _check_size(path, part.shape, *sizes[path])
         parts.append(part)
     n_rows = sum(part.shape[0] for part in parts)
+    found = f"{paths[0].name} has {n_rows} rows"
+    if len(paths) > 1:
+        found = f"{paths[0].name} … {paths[-1].name} have {n_rows} rows together"
     right = read_numbers(request.right)
     if len(right) != n_rows:
-        raise InputError(
-            f"{len(right)} numbers, but {request.matrix.name} has {n_rows} rows", path=request.right
-        )
+        raise InputError(f"{len(right)} numbers, but {found}", path=request.right)
     weights = None
     if request.weights is not None:
         weights = read_numbers(request.weights)
         if len(weights) != n_rows:
-            raise InputError(
-                f"{len(weights)} weights, but {request.matrix.name} has {n_rows} rows",
-                path=request.weights,
-            )
+            raise InputError(f"{len(weights)} weights, but {found}", path=request.weights)
         if (weights < 0.0).any():
             raise Place(request.weights).error("weights must not be negative")
     return Rows(parts, right, weights)
 
 
+def _announced_sizes(
+    matrix: Path, paths: Sequence[Path], *, split: bool
+) -> dict[Path, tuple[Path, int, int]]:
+    """For each matrix the file of dimensions that `ald chimes lsq` has written beside it: its name, columns, rows.
+
+    Raises:
+        InputError: a file of dimensions is malformed, or has no matrix.
+    """
+    if matrix.name != MATRIX:
+        return {}
+    if not split:
+        path = matrix.with_name(DIMENSIONS)
+        if not path.exists():
+            return {}
+        columns, rows = _read_integers(path, 2)
+        return {matrix: (path, columns, rows)}
+    sizes: dict[Path, tuple[Path, int, int]] = {}
+    for path in sorted(matrix.parent.glob(f"dim.{DIGITS}.txt")):
+        columns, first, last, _ = _read_integers(path, 4)
+        own = path.with_name(path.name.replace("dim", matrix.stem, 1))
+        if own not in paths:
+            raise InputError(
+                f"no such file, but {path.name} says that it has rows {first} to {last}; run `ald chimes lsq` again",
+                path=own,
+            )
+        sizes[own] = (path, columns, last - first + 1)
+    return sizes
+
+
+def _read_integers(path: Path, n: int) -> list[int]:
+    words = read_text(path).split()
+    if len(words) != n:
+        raise InputError(f"expected {n} numbers, found {len(words)}", path=path)
+    return [parse_integer(word, "a dimension", Place(path, 1), minimum=0) for word in words]
+
+
+def _check_size(
+    path: Path, shape: tuple[int, int], dimensions: Path, columns: int, rows: int
+) -> None:
+    if shape != (rows, columns):
+        raise InputError(
+            f"{shape[0]} rows of {shape[1]} columns, but {dimensions.name} says {rows} of {columns}; run "
+            f"`ald chimes lsq` again, or remove {dimensions.name} if it is not about this matrix",
+            path=path,
+        )
+
+
 def split_paths(matrix: Path) -> list[Path]:
     """The files `A.0000.txt`, … of a split `A.txt`, in order."""
-    pattern = re.compile(re.escape(matrix.stem) + r"\.\d{4}" + re.escape(matrix.suffix))
-    found = sorted(p for p in matrix.parent.glob("*") if pattern.fullmatch(p.name))
+    found = _pieces(matrix)
     if not found:
         raise InputError(
             f"there are no files {matrix.stem}.0000{matrix.suffix} …; leave --split_files out",
             path=matrix.parent,
         )
     return found
+
+
+def _pieces(matrix: Path) -> list[Path]:
+    pattern = re.compile(re.escape(matrix.stem) + r"\.\d{4}" + re.escape(matrix.suffix))
+    return sorted(p for p in matrix.parent.glob("*") if pattern.fullmatch(p.name))

@@ -1,7 +1,7 @@
 """Checkpoints: the state of a run on the disk, without a loss of bits."""
 
+import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ald_chimes_md.dynamics import State
+from ald_chimes_md.replacement import replace_file
+from ald_chimes_md.restart import RESTART
 from ald_core.errors import InputError
 
 CHECKPOINT = "md_checkpoint.npz"
@@ -24,12 +26,9 @@ def save_checkpoint(folder: Path, state: State, sizes: Mapping[str, int], inputs
         inputs: digest of what the run was started with.
     """
     notes = json.dumps({"inputs": inputs, "sizes": dict(sizes)}, sort_keys=True)
-    temporary = folder / (CHECKPOINT + ".new")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, notes=np.array(notes), **state._asdict())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / CHECKPOINT)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, notes=np.array(notes), **state._asdict())
+    replace_file(folder / CHECKPOINT, content.getvalue())
 
 
 def load_checkpoint(folder: Path, inputs: str) -> tuple[State, dict[str, int]]:
@@ -45,7 +44,10 @@ def load_checkpoint(folder: Path, inputs: str) -> tuple[State, dict[str, int]]:
             notes = json.loads(str(archive["notes"]))
             sizes = {str(name): int(size) for name, size in notes["sizes"].items()}
     except FileNotFoundError as error:
-        raise InputError("there is no checkpoint to resume from", path=path) from error
+        message = "there is no checkpoint to resume from; start the run anew"
+        if (folder / RESTART).is_file():
+            message += f", or from {RESTART} with VELINIT RESTART and CRDFILE {RESTART}"
+        raise InputError(message, path=path) from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         message = "the checkpoint is damaged; start the run anew"
         raise InputError(message, path=path) from error

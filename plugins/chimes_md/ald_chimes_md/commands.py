@@ -1,13 +1,17 @@
 """The command `ald chimes md`: a run by itself, with the control file of ChIMES MD."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ald_chimes_md.replacement import reason
 from ald_core.errors import Stopped
+from ald_core.interruption import StopRequest
 
 if TYPE_CHECKING:
+    from ald_chimes_md.comparison import Errors
     from ald_chimes_md.dynamics import Floats
     from ald_chimes_md.run import RunResult
 
@@ -30,20 +34,51 @@ def md(
     control: Annotated[Path, typer.Argument(help="control file")] = Path("run_md.in"),
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint")] = False,
 ) -> None:
-    """Run molecular dynamics as run_md.in says; files are read and written in its folder."""
-    # Compiled code is loaded only when it is needed.
-    from ald_chimes_md.run import run_file  # noqa: PLC0415
+    """Run molecular dynamics as run_md.in says; files are read and written in its folder.
 
+    Ctrl-C saves a checkpoint and stops. Exit status: 0 all steps done; 2 wrong input; 3 stopped, or a file could not
+    be written; 4 the run became unstable.
+    """
+    result = _run(control, resume=resume)
+    from ald_chimes_md.control import read_control  # noqa: PLC0415 -- slow, and loaded by now
+
+    for line in _closing_lines(result):
+        typer.echo(line)
+    for key in read_control(control).ignored:
+        typer.echo(f"{control}: the key {key} is unknown and was ignored", err=True)
+    if not result.stable:
+        raise typer.Exit(UNSTABLE)
+
+
+def _run(control: Path, *, resume: bool) -> "RunResult":
+    """Run and show it; raises Stopped, which says how to go on, for whatever is no matter of the input."""
     try:
-        result = run_file(control, resume=resume, report=_Screen().tell)
+        with StopRequest() as request:
+            # Compiled code is loaded only when it is needed.
+            from ald_chimes_md.run import run_file  # noqa: PLC0415
+
+            tell = _Screen().tell
+            result = run_file(control, resume=resume, report=tell, stop=lambda: request.requested)
+            request.requested = False  # There is nothing left to stop.
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise Stopped(f"{error}; put it right and run again") from None
-    for line in _closing_lines(result):
-        typer.echo(line)
-    if not result.stable:
-        raise typer.Exit(UNSTABLE)
+        message = f"{reason(error)}; put it right, then {_way_on(control)}"
+        raise Stopped(message) from None
+    except Stopped as stopped:
+        raise Stopped(f"{stopped}; {_way_on(control)}") from None
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped at once; {_way_on(control)}") from None
+    return result
+
+
+def _way_on(control: Path) -> str:
+    from ald_chimes_md.checkpoint import CHECKPOINT  # noqa: PLC0415
+
+    command = f"ald chimes md {shlex.quote(str(control))}"
+    if (control.parent / CHECKPOINT).is_file():
+        return f"go on with `{command} --resume`"
+    return f"start again with `{command}`"
 
 
 class _Screen:
@@ -82,20 +117,14 @@ def _warn(penalty: list[float]) -> None:
 
 
 def _closing_lines(result: "RunResult") -> list[str]:
-    if result.errors is not None:
-        errors = result.errors
-        lines = [f"RMS force error = {errors.force:.10g} kcal/mol/A"]
-        if errors.stress is not None:
-            lines.append(f"RMS stress error = {errors.stress:.10g} GPa")
-        if errors.energy is not None:
-            lines.append(f"Absolute energy error = {errors.energy:.10g} kcal/mol")
-        return [*lines, f"Wrote {errors.written}"] if errors.written else lines
-    lines = []
+    lines = [] if result.errors is None else _error_lines(result.errors)
     if result.force_check is not None:
         largest, root = result.force_check.largest, result.force_check.root_mean_square
         lines.append(
             f"Forces and finite differences: largest difference {largest:.3g}, RMS {root:.3g} kcal/mol/A"
         )
+    if result.errors is not None:
+        return lines
     averages = result.averages
     if averages is not None:
         lines.append(f"Average temperature over run = {averages.temperature:.6g} K")
@@ -107,3 +136,14 @@ def _closing_lines(result: "RunResult") -> list[str]:
     else:
         lines.append(f"Stopped at step {result.unstable_step}: {result.reason}")
     return lines
+
+
+def _error_lines(errors: "Errors") -> list[str]:
+    lines = [f"RMS force error = {errors.force:.10g} kcal/mol/A"]
+    if errors.stress is not None:
+        lines.append(f"RMS stress error = {errors.stress:.10g} GPa")
+    if errors.energy is not None:
+        lines.append(f"Absolute energy error = {errors.energy:.10g} kcal/mol")
+    if errors.further:
+        lines.append(f"({errors.further} further numbers of that file are of other frames)")
+    return [*lines, f"Wrote {errors.written}"] if errors.written else lines

@@ -115,6 +115,7 @@ def parse_control(text: str, path: Path | str | None = None) -> Control:
     trajectory_interval = _trajectory_interval(values)
     force_interval, force_headers = _force_output(values, trajectory_interval)
     limit = values.number("PENTHRS", default=-1.0)
+    stress, energy = _reference_stress(values), _reference_energy(values)
     return Control(
         temperature=temperature,
         timestep=timestep,
@@ -141,10 +142,10 @@ def parse_control(text: str, path: Path | str | None = None) -> Control:
         dftb_file=values.boolean("FORDFTB", default=False),
         penalty_limit=limit if limit > 0.0 else None,
         virial=_virial_method(values),
-        comparison=_comparison(values),
+        comparison=_comparison(values, with_stress=stress != "none", with_energy=energy),
         check_forces=values.boolean("CHECKFRC", default=False),
-        reference_stress=_reference_stress(values),
-        reference_energy=_reference_energy(values),
+        reference_stress=stress,
+        reference_energy=energy,
         ignored=values.unknown(IGNORED_KEYS),
     )
 
@@ -181,7 +182,7 @@ def _virial_method(values: Values) -> VirialMethod:
     return "NUMERICAL_PRESSURE" if numerical["PRSCALC"] else "ANALYTICAL"
 
 
-def _comparison(values: Values) -> Comparison | None:
+def _comparison(values: Values, *, with_stress: bool, with_energy: bool) -> Comparison | None:
     """CMPRFRC or SUBTFRC."""
     found: list[Comparison] = []
     for key, extra in (("CMPRFRC", ()), ("SUBTFRC", ("SUBTR_ENERGY", "SUBTR_STRESS"))):
@@ -201,6 +202,10 @@ def _comparison(values: Values) -> Comparison | None:
                 subtract_stress="SUBTR_STRESS" in words,
             )
         )
+    if any(one.subtract_stress for one in found) and not with_stress:
+        raise values.error("SUBTFRC", "SUBTR_STRESS needs FITSTRS, which announces stresses")
+    if any(one.subtract_energy for one in found) and not with_energy:
+        raise values.error("SUBTFRC", "SUBTR_ENERGY needs FITENER, which announces an energy")
     if len(found) > 1:
         raise values.error("SUBTFRC", "CMPRFRC is true as well; keep one of the two")
     return found[0] if found else None
@@ -232,7 +237,7 @@ def _seed(values: Values, *, needed: bool) -> int | None:
     if not values.given("RNDSEED") and not needed:
         return None
     word = values.word("RNDSEED")
-    if not (word.isdecimal() and int(word) < 2**32):
+    if not (word.isascii() and word.isdecimal() and len(word) < 11 and int(word) < 2**32):
         raise values.error("RNDSEED", "a whole number from 0 to 4294967295 is expected")
     return int(word)
 

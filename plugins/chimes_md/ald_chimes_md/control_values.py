@@ -21,7 +21,7 @@ class Values:
         if keyword is None:
             return InputError(f"{key}: {message}", path=self._path)
         given = f"{key} '{' '.join(keyword.words)}'" if keyword.words else key
-        return InputError(f"{given}: {message}", path=self._path, line=keyword.line)
+        return Place(self._path, keyword.line).error(f"{given}: {message}")
 
     def given(self, key: str) -> bool:
         """True if the file has the key."""

@@ -7,6 +7,7 @@
 A further frame may follow and is ignored, so that a training trajectory (`.xyzf`) can be used.
 """
 
+import re
 from pathlib import Path
 
 import attrs
@@ -14,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
-from ald_core.errors import InputError
 
 MAX_ATOMS = 10_000_000
 MAX_NUMBER = 1e9
+_COUNT = re.compile("[0-9]{1,9}")
 
 
 @attrs.frozen(eq=False)
@@ -44,13 +45,15 @@ def read_coordinates(path: Path | str, *, wrapped: bool = True) -> System:
     n_atoms = _atom_count(lines, path)
     if len(lines) < n_atoms + 2:
         message = f"{n_atoms} atoms are announced, but the file ends after {len(lines)} lines"
-        raise InputError(message, path=path, line=len(lines))
+        raise Place(path, len(lines)).error(message)
     cell, orthorhombic = _cell(lines[1].split(), path)
     elements, numbers = _atoms(lines[2 : n_atoms + 2], path)
     _check_rest(lines, n_atoms, path)
+    positions = wrap(numbers[:, :3], cell) if wrapped else numbers[:, :3].copy()
+    _check_places(positions, path)
     return System(
         elements=elements,
-        positions=wrap(numbers[:, :3], cell) if wrapped else numbers[:, :3].copy(),
+        positions=positions,
         cell=cell,
         orthorhombic=orthorhombic,
         columns=numbers[:, 3:6] if numbers.shape[1] > 3 else None,
@@ -85,10 +88,10 @@ def replicate(system: System, copies: int) -> System:
 
 def _atom_count(lines: list[str], path: Path | str) -> int:
     words = lines[0].split() if lines else []
-    if len(words) != 1 or not words[0].isdecimal() or not 0 < int(words[0]) <= MAX_ATOMS:
-        given = lines[0].strip() if lines else ""
+    if len(words) != 1 or not _COUNT.fullmatch(words[0]) or not 0 < int(words[0]) <= MAX_ATOMS:
+        given = lines[0].strip()[:60] if lines else ""
         message = f"the first line must be the number of atoms, not '{given}'"
-        raise InputError(message, path=path, line=1)
+        raise Place(path, 1).error(message)
     return int(words[0])
 
 
@@ -101,13 +104,13 @@ def _cell(words: list[str], path: Path | str) -> tuple[NDArray[np.float64], bool
             "the cell must be 'Lx Ly Lz' or 'NON_ORTHO' with nine numbers, then perhaps a stress "
             "of 3 or 6 numbers and an energy"
         )
-        raise InputError(message, path=path, line=2)
+        raise Place(path, 2).error(message)
     cell = np.array(numbers[:9]).reshape(3, 3) if triclinic else np.diag(numbers[:3])
     if not triclinic and min(numbers[:3]) <= 0.0:
-        raise InputError("the cell lengths must be above 0 Å", path=path, line=2)
+        raise Place(path, 2).error("the cell lengths must be above 0 Å")
     edges = np.linalg.norm(cell, axis=1)
     if abs(np.linalg.det(cell)) <= 1e-6 * edges.prod():
-        raise InputError("the cell vectors span no volume", path=path, line=2)
+        raise Place(path, 2).error("the cell vectors span no volume")
     return cell, not triclinic
 
 
@@ -121,9 +124,9 @@ def _atoms(lines: list[str], path: Path | str) -> tuple[tuple[str, ...], NDArray
                 f"an atom line has an element and 3, 6 or 9 numbers, not {len(words)} words: "
                 f"'{line.strip()}'"
             )
-            raise InputError(message, path=path, line=number)
+            raise Place(path, number).error(message)
         if rows and len(words) - 1 != len(rows[0]):
-            raise InputError("this line has other columns than line 3", path=path, line=number)
+            raise Place(path, number).error("this line has other columns than line 3")
         elements.append(words[0])
         rows.append(_numbers(words[1:], path, number))
     return tuple(elements), np.array(rows)
@@ -134,8 +137,19 @@ def _numbers(words: list[str], path: Path | str, line: int) -> list[float]:
     # Wrapping a coordinate like 1e300 into the cell would leave nothing of it but rounding errors.
     for word, value in zip(words, numbers, strict=True):
         if abs(value) > MAX_NUMBER:
-            raise InputError(f"'{word}' is too large", path=path, line=line)
+            raise Place(path, line).error(f"'{word}' is too large")
     return numbers
+
+
+def _check_places(positions: NDArray[np.float64], path: Path | str) -> None:
+    """Refuse atoms in the same place."""
+    _, first, which = np.unique(positions.round(6), axis=0, return_index=True, return_inverse=True)
+    own = first[which.ravel()]
+    again = np.flatnonzero(own != np.arange(len(positions)))
+    if again.size:
+        atom = int(again[0])
+        message = f"atoms {own[atom] + 1} and {atom + 1} are in the same place; move or remove one"
+        raise Place(path, atom + 3).error(message)
 
 
 def _check_rest(lines: list[str], n_atoms: int, path: Path | str) -> None:
@@ -144,7 +158,7 @@ def _check_rest(lines: list[str], n_atoms: int, path: Path | str) -> None:
         words = line.split()
         if not words:
             continue
-        if len(words) == 1 and words[0].isdecimal():
+        if len(words) == 1 and _COUNT.fullmatch(words[0]):
             return
         message = f"{n_atoms} atoms were announced, but more lines follow: '{line.strip()}'"
-        raise InputError(message, path=path, line=number)
+        raise Place(path, number).error(message)

@@ -21,6 +21,9 @@ FORMS: dict[Kind, str] = {
 BAROSTAT_TIME = 1000.0
 """fs, of Berendsen's barostat where the file does not say"""
 
+SHORTEST, LONGEST = 1e-3, 1e9
+"""fs, of the times of thermostats and barostats"""
+
 
 @attrs.frozen
 class Ensemble:
@@ -94,6 +97,9 @@ def _with_numbers(
     numbers = [values.parse_number("CONSRNT", word) for word in words]
     if any(number <= 0.0 for number in numbers):
         raise wrong
+    if any(not SHORTEST <= number <= LONGEST for number in numbers):
+        message = f"the times must lie between {SHORTEST:g} and {LONGEST:g} fs"
+        raise values.error("CONSRNT", message)
     thermostat_time, barostat_time, *_ = [*numbers, 0.0, 0.0]
     if kind.startswith("NPT"):
         if moving is not None:

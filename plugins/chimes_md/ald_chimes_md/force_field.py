@@ -60,7 +60,7 @@ def read_force_field(path: Path, inner: InnerRule | None = None) -> ForceField:
 
 
 def interactions(field: ForceField, types: NDArray[np.int64], cell: Floats) -> Interactions:
-    """The force field for some atoms; the split of the Ewald sum is chosen for the cell."""
+    """The force field for some atoms; the split of the Ewald sum is chosen for the first cell of the run."""
     charged = bool(field.charges.any())
     n_charges = len(types) if charged else 0
     own = atom_charges(field.charges, types) if charged else np.zeros(0)

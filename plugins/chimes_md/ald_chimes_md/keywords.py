@@ -1,18 +1,27 @@
-"""The lexical rules of ChIMES control files, as `run_md.in` uses them.
-
-A keyword is a line that begins with the three words `#`, `KEY`, `#` (remarks behind them are usual
-in MD inputs); its value is the next line that is not blank. `!` and `##` start comments. The text
-ends at `# ENDFILE #`. Source: ChIMES LSQ manual, input file format.
-"""
+"""The keywords of `run_md.in`: a key, with a remark behind it if you like, and its value on the next line."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
-from ald_core.errors import InputError
+from ald_chimes_lsq.formats.control_lines import (
+    END,
+    Row,
+    check_spelling,
+    significant_rows,
+    words_of,
+)
+from ald_chimes_lsq.formats.tokens import Place
 
-END = "ENDFILE"
+KEYS = (
+    "RNDSEED", "TEMPERA", "PRESSUR", "TIMESTP", "N_MDSTP", "CONVCUT", "NLAYERS", "USENEIG", "PRMFILE",
+    "CRDFILE", "SERIAL_CHIMES", "CHEBYFIX", "VELINIT", "CONSRNT", "PRSCALC", "STRSCALC", "WRPCRDS",
+    "ATMENER", "PENTHRS", "FRQDFTB", "FRQTRAJ", "TRAJEXT", "FRQENER", "PRNTFRC", "PRNTVEL", "PRNTBAD",
+    "FRQRSTR", "FORDFTB", "CMPRFRC", "SUBTFRC", "CHECKFRC", "FITSTRS", "FITENER", "USEKILL", "SLFCNST",
+    END,
+)  # fmt: skip
+"""All that ChIMES MD knows, with or without an effect."""
 
 
 @attrs.frozen
@@ -29,37 +38,34 @@ class Keyword:
 def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keyword]:
     """The keywords of a control file, in file order.
 
-    Raises InputError if the closing `# ENDFILE #` is missing, or if a key is given twice with
-    different values.
+    Raises InputError if the closing `# ENDFILE #` is missing, if a key is given twice with different
+    values, for what looks like a known key but is not, and for a line that belongs to no key.
     """
     found: dict[str, Keyword] = {}
-    pending: tuple[str, int] | None = None
-
-    def add(key: str, words: tuple[str, ...], line: int) -> None:
-        earlier = found.get(key)
-        if earlier is not None and earlier.words != words:
+    rows = significant_rows(text, path)
+    position = 0
+    while position < len(rows):
+        row = rows[position]
+        position += 1
+        check_spelling(row, KEYS, path)
+        if row.key is None:
+            if not row.words[0].startswith("#"):
+                message = f"'{' '.join(row.words)[:60]}' belongs to no key; comments begin with '!'"
+                raise Place(path, row.line).error(message)
+            continue
+        value = Keyword(row.key, (), row.line)
+        if position < len(rows) and rows[position].key is None:
+            value = Keyword(row.key, rows[position].words, rows[position].line)
+            position += 1
+        earlier = found.get(row.key)
+        if earlier is not None and earlier.words != value.words:
             message = (
-                f"{key} was already given in line {earlier.line} as '{' '.join(earlier.words)}'; "
+                f"{row.key} was already given in line {earlier.line} as '{' '.join(earlier.words)}'; "
                 "keep one of the two"
             )
-            raise InputError(message, path=path, line=line)
-        found[key] = Keyword(key, words, line)
-
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = _words(line)
-        if not words:
-            continue
-        key = _key(words)
-        if pending is not None:
-            add(pending[0], () if key else tuple(words), pending[1] if key else number)
-            pending = None
-        elif key is None:
-            continue
-        if key == END:
-            return found
-        if key is not None:
-            pending = (key, number)
-    raise InputError("the closing line '# ENDFILE #' is missing: is the file complete?", path=path)
+            raise Place(path, value.line).error(message)
+        found[row.key] = value
+    return found
 
 
 def with_values(text: str, values: Mapping[str, str | int | float]) -> str:
@@ -78,16 +84,5 @@ def with_values(text: str, values: Mapping[str, str | int | float]) -> str:
             lines[found[key].line - 1] = f"\t{value}"
         else:
             lines[found[key].line - 1] += f"\n\t{value}"
-    end = next(i for i, line in enumerate(lines) if _key(_words(line)) == END)
+    end = next(i for i, line in enumerate(lines) if Row(i, words_of(line)).key == END)
     return "\n".join([*lines[:end], *missing, *lines[end:]]) + "\n"
-
-
-def _words(line: str) -> list[str]:
-    """The words of a line without its comment."""
-    return line.split("!", maxsplit=1)[0].split("##", maxsplit=1)[0].split()
-
-
-def _key(words: list[str]) -> str | None:
-    """The key if the words are those of a keyword line."""
-    is_key = len(words) >= 3 and words[0] == words[2] == "#"
-    return words[1] if is_key else None

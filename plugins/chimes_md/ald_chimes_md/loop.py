@@ -11,12 +11,16 @@ from ald_chimes_md.dynamics import (
     BEYOND_VOLUME,
     COLLIDED,
     DONE,
+    FIRST_CONSERVED,
+    FIRST_POTENTIAL,
     FULL,
+    LAST_CONSERVED,
     NO_BAROSTAT,
     NO_THERMOSTAT,
     NOT_FINITE,
     PENALISED,
     POTENTIAL,
+    RESTARTED,
     STEP,
     TOO_FAR_IN_ENERGY,
     TOO_FAST,
@@ -44,6 +48,8 @@ REASONS = {
 }
 SECONDS_PER_STRETCH = 2.0
 """Time after which the loop hands over its output. No result depends on it."""
+ONLY_FIRST = [FIRST_POTENTIAL, FIRST_CONSERVED, LAST_CONSERVED]
+"""Numbers of the state that the evaluation of a restarted configuration sets as if it were the first."""
 MAX_ROWS = 4096
 MAX_FRAME_NUMBERS = 1_000_000
 
@@ -67,10 +73,10 @@ class Loop:
         self._restart_interval = control.restart_interval
         self._seconds = 0.0
         self._steps = 0
-        self._stretch = 20
+        self._stretch = 1
         # Compiles without doing a step (a restarted configuration gets its forces), so that the clock
         # measures steps only.
-        self._run_to(0)
+        self._begin()
 
     @property
     def seconds_per_step(self) -> float:
@@ -93,6 +99,15 @@ class Loop:
         if self._steps:
             self._stretch = max(1, int(SECONDS_PER_STRETCH / self.seconds_per_step))
         return FULL if status == DONE and target < end else status
+
+    def _begin(self) -> None:
+        """Do what comes before the first step, after which a restarted run still knows its first step."""
+        state = self._state
+        restarted = state.counters[RESTARTED] == 1
+        first = state.numbers[ONLY_FIRST].copy()
+        self._run_to(0)
+        if restarted and np.isfinite(first).all():
+            state.numbers[ONLY_FIRST] = first
 
     def _run_to(self, step: int) -> int:
         prepared = self._preparation

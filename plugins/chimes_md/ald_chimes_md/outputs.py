@@ -27,6 +27,7 @@ from ald_chimes_md.frame_text import (
     statistics_lines,
     stress_and_energy,
 )
+from ald_chimes_md.replacement import named
 
 TRAJECTORIES = {
     "GEN": "traj.gen",
@@ -55,7 +56,9 @@ def output_names(control: Control) -> tuple[str, ...]:
 
 
 class Outputs:
-    """The open output files of one run; a context manager that closes them durably.
+    """The open output files of one run; a context manager that closes them.
+
+    What cannot be written is an OSError with the name of the file.
 
     The index of contact frames has the step, the class, the first byte in the file of the class, and
     the three lengths of the cell if it changes.
@@ -70,6 +73,7 @@ class Outputs:
         sizes: Mapping[str, int] | None = None,
     ):
         self._control = control
+        self._folder = folder
         self._elements = system.elements
         self._text = FrameText(system, type_names, control.timestep, wrapped=control.wrap_output)
         mode = "wb" if sizes is None else "r+b"
@@ -81,7 +85,7 @@ class Outputs:
             for name, size in ({} if sizes is None else sizes).items():
                 self._files[name].truncate(size)
                 self._files[name].seek(size)
-            self._stack = stack.pop_all()
+            stack.pop_all()
         if sizes is None:
             self._add(STATISTICS, statistics_heading(control.ensemble))
 
@@ -94,7 +98,14 @@ class Outputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        failed = None
+        for name, file in self._files.items():
+            try:
+                file.close()
+            except OSError as cause:
+                failed = failed or named(cause, self._folder / name)
+        if failed is not None and error is None:
+            raise failed
 
     def write(self, buffers: Buffers) -> None:
         """Append what a stretch of steps has left in the buffers."""
@@ -108,9 +119,12 @@ class Outputs:
 
     def sync(self) -> dict[str, int]:
         """Put everything on the disk; returns the sizes of the files."""
-        for file in self._files.values():
-            file.flush()
-            os.fsync(file.fileno())
+        for name, file in self._files.items():
+            try:
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise named(error, self._folder / name) from error
         return {name: file.tell() for name, file in self._files.items()}
 
     def _write_frame(self, buffers: Buffers, frame: int) -> None:
@@ -167,7 +181,10 @@ class Outputs:
         self._add(name, text)
 
     def _add(self, name: str, text: bytes) -> None:
-        self._files[name].write(text)
+        try:
+            self._files[name].write(text)
+        except OSError as error:
+            raise named(error, self._folder / name) from error
 
 
 def _due(step: int, interval: int) -> bool:

@@ -1,12 +1,16 @@
 """From the files of a run to what the integration loop works on."""
 
+import hashlib
 from pathlib import Path
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.constants import BOLTZMANN, GPA, TIME
+from ald_chimes_lsq.formats.tokens import Place
+from ald_chimes_lsq.structure import MAX_NEIGHBOURS, check_density, checked_cell
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System, read_coordinates, replicate
 from ald_chimes_md.dynamics import (
@@ -22,7 +26,7 @@ from ald_chimes_md.dynamics import (
 from ald_chimes_md.force_field import ForceField, interactions, read_force_field
 from ald_chimes_md.interaction_kernels import Interactions
 from ald_chimes_md.random_glibc import thermal_velocities, without_drift
-from ald_chimes_md.restart import read_restart, restarted_state
+from ald_chimes_md.restart import Beginning, is_diagonal, read_restart, restarted_state
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -32,8 +36,6 @@ HOT = 20.0
 MARGIN = 20_000.0
 """K, for few atoms and for starting structures far from equilibrium"""
 
-MAX_NEIGHBOURS = 5000
-"""Per atom; several times what any real substance has, and what memory can hold."""
 MAX_EXPANSION = 1000.0
 """A barostat has failed when the volume is that many times the initial one."""
 VIRIALS = {
@@ -50,18 +52,20 @@ class Preparation:
     model: Interactions
     settings: Settings
     state: State
+    beginning: Beginning
     system: System
     type_names: tuple[str, ...]
     """In the order of the parameter file."""
 
 
-def prepare(control: Control, folder: Path) -> Preparation:
+def prepare(control: Control, folder: Path, coordinates: Path | None = None) -> Preparation:
     """Read parameters and coordinates, and give the atoms their velocities.
 
-    File names are relative to the folder. Raises InputError for what cannot be used together.
+    File names are relative to the folder; `coordinates` is read instead of the coordinate file that the
+    settings name. Raises InputError for what cannot be used together.
     """
     field = read_force_field(folder / control.parameter_file, control.inner)
-    coordinates = folder / control.coordinate_file
+    coordinates = coordinates or folder / control.coordinate_file
     restart = None
     if control.velocities == "RESTART":
         system, restart = read_restart(coordinates)
@@ -69,26 +73,38 @@ def prepare(control: Control, folder: Path) -> Preparation:
         system = replicate(read_coordinates(coordinates), control.replicate)
     type_names = tuple(t.name for t in field.basis.types)
     types = _types(system, type_names, coordinates)
-    _check(control, system, field.reach, coordinates)
-    model = _interactions(field, types, system, coordinates)
+    _check(control, system, field.basis, coordinates)
     masses = np.array([t.mass for t in field.basis.types])[types]
     velocities = _velocities(control, system, masses, coordinates)
+    beginning = Beginning(system.cell, _temperature(masses, velocities), _digest(control, folder))
+    if restart is not None:
+        beginning = restart.beginning(beginning)
+    model = _interactions(field, types, beginning.cell, coordinates)
     reach = max(field.reach, model.ewald.cutoff if model.charges.size else 0.0)
-    settings = _settings(control, field, types, masses, velocities, system)._replace(reach=reach)
+    settings = _settings(control, field, types, masses, beginning)._replace(reach=reach)
     if restart is None:
-        thermal_energy = max(settings.thermal_energy, BOLTZMANN * _temperature(masses, velocities))
+        thermal_energy = max(settings.thermal_energy, BOLTZMANN * beginning.temperature)
         skin = automatic_skin(settings.dt, thermal_energy, masses)
         state = initial_state(system.positions, velocities, system.cell, skin)
     else:
-        state = restarted_state(restart, system.positions, velocities, system.cell)
-    return Preparation(model, settings, state, system, type_names)
+        places, cell = system.positions, system.cell
+        state = restarted_state(restart, beginning, settings, places, velocities, cell)
+    return Preparation(model, settings, state, beginning, system, type_names)
+
+
+def _digest(control: Control, folder: Path) -> int:
+    """Of all that energies and conserved quantity depend on but the atoms, as an exact number of double precision."""
+    values = control.inner, control.with_offsets, control.ensemble, control.temperature
+    digest = hashlib.sha256(repr((*values, control.pressure)).encode())
+    digest.update((folder / control.parameter_file).read_bytes())
+    return int(digest.hexdigest()[:12], 16)
 
 
 def _interactions(
-    field: ForceField, types: NDArray[np.int64], system: System, path: Path
+    field: ForceField, types: NDArray[np.int64], cell: Floats, path: Path
 ) -> Interactions:
     try:
-        return interactions(field, types, system.cell)
+        return interactions(field, types, cell)
     except InputError as error:
         raise InputError(error.reason, path=path, line=2) from None
 
@@ -98,8 +114,7 @@ def _settings(
     field: ForceField,
     types: NDArray[np.int64],
     masses: Floats,
-    velocities: Floats,
-    system: System,
+    beginning: Beginning,
 ) -> Settings:
     ensemble = control.ensemble
     degrees = 3 * len(types) - 3
@@ -109,8 +124,8 @@ def _settings(
     thermostat_mass = degrees * thermal_energy * thermostat_time**2 if extended else 1.0
     barostat_mass = (degrees + 3) * thermal_energy * barostat_time**2 if extended else 1.0
     with_offsets = control.with_offsets and field.offsets is not None
-    hottest = max(control.temperature, _temperature(masses, velocities))
-    volume = abs(float(np.linalg.det(system.cell)))
+    hottest = max(control.temperature, beginning.temperature)
+    volume = abs(float(np.linalg.det(beginning.cell)))
     first, end = _moving(control, len(types))
     return Settings(
         ensemble=ENSEMBLE_CODES[ensemble.kind],
@@ -150,37 +165,33 @@ def _sphere(radius: float) -> float:
     return 4.0 / 3.0 * np.pi * radius**3
 
 
-def _check(control: Control, system: System, cutoff: float, path: Path) -> None:
+def _check(control: Control, system: System, basis: Basis, path: Path) -> None:
     """Refuse what the cell and the number of atoms do not allow."""
-    density = len(system.elements) / abs(float(np.linalg.det(system.cell)))
-    neighbours = density * _sphere(cutoff)
-    if neighbours > MAX_NEIGHBOURS:
-        message = (
-            f"an atom has some {neighbours:.0f} neighbours within the cutoff of {cutoff:g} Å; "
-            "are the cell lengths in Å?"
-        )
-        raise InputError(message, path=path, line=2)
+    try:
+        check_density(basis, len(system.elements), checked_cell(system.cell))
+    except InputError as error:
+        raise InputError(error.reason, path=path, line=2) from None
     n_atoms = len(system.elements)
-    if control.ensemble.has_barostat and np.any(system.cell != np.diag(np.diag(system.cell))):
+    if control.ensemble.has_barostat and not is_diagonal(system.cell):
         message = f"{control.ensemble.kind} needs a box given by three lengths; use an NVT ensemble"
-        raise InputError(message, path=path, line=2)
+        raise Place(path, 2).error(message)
     if control.ensemble.moving is not None and control.ensemble.moving[1] >= n_atoms:
         first, last = control.ensemble.moving
         message = f"FREEZE {first} {last} names an atom beyond the last, {n_atoms - 1}"
-        raise InputError(message, path=path, line=1)
+        raise Place(path, 1).error(message)
     upper = np.abs(np.triu(system.cell, 1)).max() > 0.0 or np.diag(system.cell).min() <= 0.0
     if control.trajectory_format == "LAMMPSTRJ" and upper:
         message = (
             "LAMMPSTRJ needs a cell with a along x and b in the xy plane; rotate it, or write GEN"
         )
-        raise InputError(message, path=path, line=2)
+        raise Place(path, 2).error(message)
 
 
 def _types(system: System, type_names: tuple[str, ...], path: Path) -> NDArray[np.int64]:
     for line, name in enumerate(system.elements, start=3):
         if name not in type_names:
             message = f"the parameter file knows no '{name}', only {', '.join(type_names)}"
-            raise InputError(message, path=path, line=line)
+            raise Place(path, line).error(message)
     return np.array([type_names.index(name) for name in system.elements], dtype=np.int64)
 
 
@@ -202,15 +213,15 @@ def _velocities(control: Control, system: System, masses: Floats, path: Path) ->
         velocities[moving] = thermal_velocities(masses[moving], control.temperature, seed)
     elif path.suffix == ".xyzf":
         message = "VELINIT READ would take the forces of this file for velocities; use GEN"
-        raise InputError(message, path=path)
+        raise Place(path).error(message)
     elif system.columns is None:
         message = "VELINIT READ needs velocities in columns 5 to 7; add them or use GEN"
-        raise InputError(message, path=path, line=3)
+        raise Place(path, 3).error(message)
     else:
         velocities[moving] = system.columns[moving]
     if control.ensemble.has_thermostat and len(masses) < 2 and control.steps > 1:
         message = "a thermostat needs at least two atoms, since the centre of mass does not move"
-        raise InputError(message, path=path, line=1)
+        raise Place(path, 1).error(message)
     if control.velocities != "RESTART":
         velocities[moving] = without_drift(velocities[moving], masses[moving])
     return velocities

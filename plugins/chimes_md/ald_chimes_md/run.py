@@ -8,7 +8,7 @@ input; 3: a file could not be written.
 import argparse
 import hashlib
 import json
-import os
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA
-from ald_chimes_md.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from ald_chimes_md.checkpoint import load_checkpoint, save_checkpoint
 from ald_chimes_md.comparison import Errors, ForceCheck, check_forces, compare
 from ald_chimes_md.control import Control, read_control
 from ald_chimes_md.dynamics import (
@@ -47,7 +47,9 @@ from ald_chimes_md.frame_text import dftb_text, final_frame, statistics
 from ald_chimes_md.loop import REASONS, Loop
 from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import Preparation, prepare
-from ald_chimes_md.restart import write_restart
+from ald_chimes_md.replacement import reason, replace_file
+from ald_chimes_md.restart import RestartFiles, restart_text
+from ald_chimes_md.run_folder import check_inputs, clear, forget, keep_start, start_of
 from ald_core.errors import InputError, Stopped
 
 Floats = NDArray[np.float64]
@@ -55,12 +57,20 @@ Report = Callable[[Floats, Floats], None]
 """Is told, while a run goes on, new lines of `md_statistics.out` and new penalties: rows of step,
 first and second atom (from 0), distance in Å and kcal/mol."""
 
+Stop = Callable[[], bool]
+"""Is asked, every few seconds, whether the run shall stop."""
+
+SECONDS_TO_FIRST_CHECKPOINT = 3.0
 SECONDS_PER_CHECKPOINT = 60.0
 
 
 @attrs.frozen
 class Conserved:
-    """The conserved quantity, kcal/mol per atom; None if not even the first step was usable."""
+    """The conserved quantity, kcal/mol per atom; None if not even the first step was usable.
+
+    First is step 1, also after a restart; or the restarted step, if its file is one of ChIMES MD or model or
+    ensemble are not those of the run that left it.
+    """
 
     first: float | None
     last: float | None
@@ -70,7 +80,10 @@ class Conserved:
 
 @attrs.frozen
 class Averages:
-    """Means over all steps."""
+    """Means over all steps from step 1 on, also after a restart.
+
+    The file of ChIMES MD does not say what the shear stresses were; they are of the steps since then.
+    """
 
     temperature: float
     """K"""
@@ -87,7 +100,7 @@ class RunResult:
     """What came out of a run."""
 
     steps_done: int
-    """Usable steps, all of them in the output files."""
+    """Usable steps from step 1 on. Those since the restart, if there was one, are in the output files."""
     steps_planned: int
     stable: bool
     unstable_step: int | None
@@ -97,7 +110,10 @@ class RunResult:
     averages: Averages | None
     """None if not even the first step was usable."""
     contact_counts: tuple[int, int, int]
-    """Steps per contact class: clear, inside the penalty zone, inside the inner cutoff."""
+    """Steps per contact class: clear, inside the penalty zone, inside the inner cutoff.
+
+    They are all steps done, but only those since the restart if its file is one of ChIMES MD.
+    """
     seconds_per_step: float
     errors: Errors | None = None
     """Of the model against a file, which were asked for instead of a run."""
@@ -112,47 +128,72 @@ def run(
     resume: bool = False,
     last_step: int | None = None,
     report: Report | None = None,
+    stop: Stop | None = None,
 ) -> RunResult:
     """Run molecular dynamics in a folder that holds the parameter and the coordinate file.
 
     Args:
         control: the settings.
-        folder: where files are read, and outputs written over those of an earlier run.
+        folder: where files are read, and outputs written in the place of those of an earlier run.
         resume: go on from the checkpoint of the folder; the outputs end up the same, byte by byte.
         last_step: pause there and leave a checkpoint.
         report: is told what comes out while the run goes on.
+        stop: is asked whether to stop, with a checkpoint.
 
     Raises:
-        InputError: the files cannot be read or do not fit together, or there is no checkpoint.
+        InputError: the files cannot be read or do not fit together, or there is no checkpoint. Nothing
+            was written.
+        Stopped: `stop` said so.
+        OSError: a file could not be written, with its name.
     """
-    preparation = prepare(control, folder)
+    start = start_of(control, folder, resume=resume)
+    preparation = prepare(control, folder, start)
+    check_inputs(control, folder)
     if control.comparison is not None:
         errors = compare(control, control.comparison, preparation, folder)
-        return attrs.evolve(_result(control, preparation.state, DONE, 0.0), errors=errors)
-    inputs = _digest(control, folder)
-    state, sizes = load_checkpoint(folder, inputs) if resume else (preparation.state, None)
+        checked = check_forces(preparation) if control.check_forces else None
+        result = _result(control, preparation.state, DONE, 0.0)
+        return attrs.evolve(result, errors=errors, force_check=checked)
+    _check_steps(control, preparation.state, start)
     checked = check_forces(preparation) if control.check_forces else None
+    inputs = _digest(control, folder / control.parameter_file, start)
+    if resume:
+        state, sizes = load_checkpoint(folder, inputs)
+    else:
+        state, sizes = preparation.state, None
+        clear(control, folder)
+        keep_start(control, folder)
     end = control.steps if last_step is None else min(last_step, control.steps)
     with Outputs(folder, control, preparation.system, preparation.type_names, sizes) as outputs:
         loop = Loop(preparation, state, control)
-        desk = _Desk(control, folder, preparation, state, loop.buffers, outputs, report)
-        checkpoint_time = time.monotonic()
-        while (status := loop.advance(end)) == FULL:
-            desk.hand_over()
-            if time.monotonic() - checkpoint_time > SECONDS_PER_CHECKPOINT:
-                save_checkpoint(folder, state, outputs.sync(), inputs)
-                checkpoint_time = time.monotonic()
-        desk.hand_over(usable=status == DONE)
-        sizes = outputs.sync()
-    if status == DONE and end < control.steps:
-        save_checkpoint(folder, state, sizes, inputs)
-    else:
-        final = final_frame(preparation.system, state.positions, state.velocities, state.cell)
+        desk = _Desk(control, folder, inputs, preparation, state, loop.buffers, outputs, report)
+        status = _integrate(loop, desk, end, stop)
+        if status == DONE and end < control.steps:
+            desk.save()
+        else:
+            desk.finish()
+    if status != DONE or end == control.steps:
         if status == DONE:
-            _write(folder / FINAL, final)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+            final = final_frame(preparation.system, state.positions, state.velocities, state.cell)
+            replace_file(folder / FINAL, final)
+        forget(folder)
     result = _result(control, state, status, loop.seconds_per_step)
     return attrs.evolve(result, force_check=checked)
+
+
+def _integrate(loop: Loop, desk: "_Desk", end: int, stop: Stop | None) -> int:
+    """Do all steps, by stretches; the reason why there are no more."""
+    due = time.monotonic() + min(SECONDS_TO_FIRST_CHECKPOINT, SECONDS_PER_CHECKPOINT)
+    while (status := loop.advance(end)) == FULL:
+        desk.hand_over()
+        stopped = stop is not None and stop()
+        if stopped or time.monotonic() > due:
+            desk.save()
+            due = time.monotonic() + SECONDS_PER_CHECKPOINT
+        if stopped:
+            raise Stopped(f"stopped on request after step {desk.state.counters[STEP]}")
+    desk.hand_over(usable=status == DONE)
+    return status
 
 
 @attrs.frozen(eq=False)
@@ -161,11 +202,17 @@ class _Desk:
 
     control: Control
     folder: Path
+    inputs: str
     preparation: Preparation
     state: State
     buffers: Buffers
     outputs: Outputs
     report: Report | None
+    restarts: RestartFiles = attrs.field(init=False)
+
+    @restarts.default
+    def _restarts(self) -> RestartFiles:
+        return RestartFiles(self.folder)
 
     def hand_over(self, *, usable: bool = True) -> None:
         """Write and tell what is in the buffers, and the state if it is that of the last step done."""
@@ -178,15 +225,35 @@ class _Desk:
             lines = statistics(rows, len(state.positions), control.timestep, control.ensemble)
             self.report(lines, buffers.penalties[: buffers.filled[PENALTIES]])
 
+    def save(self) -> None:
+        """Put everything on the disk, with a checkpoint."""
+        self.restarts.write()
+        save_checkpoint(self.folder, self.state, self.outputs.sync(), self.inputs)
+
+    def finish(self) -> None:
+        """Put everything on the disk."""
+        self.restarts.write()
+        self.outputs.sync()
+
     def _write_state(self) -> None:
         control, state, prepared = self.control, self.state, self.preparation
-        if state.counters[STEP] % control.restart_interval == 0:
-            settings, timestep = prepared.settings, control.timestep
-            write_restart(self.folder, prepared.system, state, settings, timestep=timestep)
+        step = int(state.counters[STEP])
+        if step % control.restart_interval == 0:
+            system, settings, beginning = prepared.system, prepared.settings, prepared.beginning
+            text = restart_text(system, state, settings, beginning, timestep=control.timestep)
+            self.restarts.keep(step, text)
         if control.dftb_file:
             energy = float(state.numbers[POTENTIAL])
-            text = dftb_text(energy, state.virial, state.cell, state.forces)
-            (self.folder / DFTB).write_bytes(text)
+            content = dftb_text(energy, state.virial, state.cell, state.forces)
+            replace_file(self.folder / DFTB, content, durable=False)
+
+
+def _check_steps(control: Control, state: State, start: Path) -> None:
+    """Refuse a restart that has nothing to do."""
+    step = int(state.counters[STEP])
+    if step >= control.steps:
+        message = f"the restart file is at step {step}, N_MDSTP is {control.steps}; raise it"
+        raise InputError(message, path=start)
 
 
 def _result(control: Control, state: State, status: int, seconds_per_step: float) -> RunResult:
@@ -198,8 +265,8 @@ def _result(control: Control, state: State, status: int, seconds_per_step: float
         shear = state.sums[STRESS_SUM + 3 : STRESS_SUM + 6]
         sums[STRESS_SUM + 3 : STRESS_SUM + 6] = shear / max(steps - state.counters[SHEAR_FROM], 1)
         conserved = Conserved(
-            first=float(numbers[FIRST_CONSERVED]),
-            last=float(numbers[LAST_CONSERVED]),
+            first=_finite(numbers[FIRST_CONSERVED]),
+            last=_finite(numbers[LAST_CONSERVED]),
             max_deviation=float(numbers[DEVIATION]),
         )
         averages = Averages(
@@ -222,33 +289,36 @@ def _result(control: Control, state: State, status: int, seconds_per_step: float
     )
 
 
-def _digest(control: Control, folder: Path) -> str:
+def _finite(number: float) -> float | None:
+    """The number if it is one: a restart file need not say what was before it."""
+    return float(number) if math.isfinite(number) else None
+
+
+def _digest(control: Control, *files: Path) -> str:
     """Identity of everything that a run depends on."""
     digest = hashlib.sha256(repr(control).encode())
-    for name in (control.parameter_file, control.coordinate_file):
-        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def run_file(path: Path, *, resume: bool = False, report: Report | None = None) -> RunResult:
+def run_file(
+    path: Path,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+    stop: Stop | None = None,
+) -> RunResult:
     """Run one control file in its own folder and write the result beside it.
 
-    Raises InputError for anything that is wrong with the files, OSError if one cannot be written.
+    Raises what `run` does.
     """
     folder = path.parent
-    (folder / RESULT).unlink(missing_ok=True)
-    result = run(read_control(path), folder, resume=resume, report=report)
+    result = run(read_control(path), folder, resume=resume, report=report, stop=stop)
     content = attrs.asdict(result)
     timing = {"seconds_per_step": content.pop("seconds_per_step")}
     for name, part in ((TIMING, timing), (RESULT, content)):
-        _write(folder / name, (json.dumps(part, indent=1) + "\n").encode())
+        replace_file(folder / name, (json.dumps(part, indent=1) + "\n").encode())
     return result
 
 
@@ -264,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
     except OSError as error:
-        sys.stderr.write(f"{options.control.parent}: {error}; put it right and run again\n")
+        sys.stderr.write(f"{reason(error)}; put it right and run again\n")
         return Stopped.exit_status
     return 0
 

@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
-import ase.io
-import attrs
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
 
-from ald_chimes_lsq import design_matrix, fit
+from ald_chimes_lsq import ChimesModel, design_matrix, fit
 from ald_chimes_lsq.basis import AtomType, PairType
-from ald_chimes_lsq.constants import COULOMB
-from ald_chimes_lsq.design_rows import constraint_rows
+from ald_chimes_lsq.constants import COULOMB, KCAL_PER_MOL
+from ald_chimes_lsq.design_files import write_design
+from ald_chimes_lsq.design_rows import configuration_rows, constraint_rows
+from ald_chimes_lsq.ewald import coulomb
 from ald_chimes_lsq.formats.params_read import read_params
-from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.formats.setup import EnergyFit, FitSetup, StressFit, read_setup
+from ald_chimes_lsq.formats.xyzf import XyzfFrame, write_xyzf
 from ald_chimes_lsq.frame_rows import count_columns
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.topology import Exclusion, build_basis
@@ -33,7 +36,7 @@ def water(n=3, seed=0):
 
 
 def matrix(basis, atoms, **more):
-    return design_matrix(
+    return configuration_rows(
         basis, atoms.get_chemical_symbols(), atoms.positions, atoms.cell[:], **more
     )
 
@@ -73,8 +76,6 @@ def test_charge_columns_are_forces_of_unit_products_between_short_range_and_offs
     forces = (a[:, 12:15] @ products).reshape(-1, 3)
     assert np.abs(forces.sum(axis=0)).max() < 1e-9
     assert np.abs(forces).max() > 1.0
-    from ald_chimes_lsq.ewald import coulomb
-
     q = np.where(atoms.numbers == 8, -0.8, 0.4)
     h = 1e-4
     for i, axis in ((0, 0), (4, 2)):
@@ -97,7 +98,7 @@ def test_constraints_follow_the_frames_and_hold(tmp_path):
     frames = []
     for seed in range(4):
         atoms = water(4, seed)
-        atoms.calc = ase.calculators.singlepoint.SinglePointCalculator(
+        atoms.calc = SinglePointCalculator(
             atoms, forces=np.random.default_rng(seed).normal(size=(12, 3))
         )
         frames.append(atoms)
@@ -114,9 +115,106 @@ def test_constraints_follow_the_frames_and_hold(tmp_path):
     )
 
 
-@pytest.mark.parametrize("more", [{"stress": "full"}, {"energy": True}])
-def test_only_forces_can_be_fitted_with_charges(more):
-    charged = build_basis(TYPES, PAIRS, (4, 0, 0), fit_charges=True)
-    with pytest.raises(InputError, match="only forces can be fitted"):
-        matrix(charged, water(), **more)
-    assert matrix(attrs.evolve(charged, fit_charges=False), water(), **more).shape[1] == 12
+CHARGED = build_basis(TYPES, PAIRS, (4, 3, 0), fit_charges=True)
+NOWHERE = Path("fm_setup.in")
+
+
+def charged_setup(**wanted):
+    rows = read_setup(DATA / "h2o-3bcheby" / "fm_setup.in").charge_constraints
+    return FitSetup(NOWHERE, CHARGED, NOWHERE, False, 0, charge_constraints=rows, **wanted)
+
+
+def water_model(charge=0.4):
+    """A model whose oxygen atoms have twice the charge of its hydrogen atoms."""
+    x = np.random.default_rng(5).normal(size=count_columns(CHARGED, offsets=True))
+    products = COULOMB * charge**2 * np.array([4.0, 1.0, -2.0])
+    x[CHARGED.n_short_range : CHARGED.n_short_range + 3] = products
+    return x, ChimesModel(CHARGED, expand(CHARGED, x))
+
+
+def test_rows_of_charges_are_energies_forces_and_stresses_of_the_model():
+    x, model = water_model()
+    atoms = water(4)
+    said = model.evaluate(atoms, penalty=False)
+    rows = matrix(CHARGED, atoms, stress="full", energy=True, offsets=True)
+    assert rows.shape == (36 + 9 + 3, count_columns(CHARGED, offsets=True))
+    own = rows[:, CHARGED.n_short_range : CHARGED.n_short_range + 3]
+    assert (abs(own[-1]) > 0.1).all()
+    # The sum is as accurate as that of the ChIMES programs, about 1e-5 of the Coulomb terms.
+    coulomb_energy = abs(own[-1] @ x[CHARGED.n_short_range : CHARGED.n_short_range + 3])
+    assert coulomb_energy > 100.0
+    assert rows[-1] @ x == pytest.approx(said.energy, abs=2e-5 * coulomb_energy)
+    np.testing.assert_allclose((rows[:36] @ x).reshape(-1, 3), said.forces, atol=3e-2)
+    np.testing.assert_allclose((rows[36:45] @ x).reshape(3, 3), said.stress, atol=5e-4)
+
+
+def test_energies_stresses_and_charges_can_be_fitted_together():
+    x, model = water_model()
+    frames = []
+    for seed in range(8):
+        atoms = water(4, seed)
+        said = model.evaluate(atoms, penalty=False)
+        forces, stress = said.forces * KCAL_PER_MOL, -said.stress * KCAL_PER_MOL
+        voigt = full_3x3_to_voigt_6_stress(stress)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=said.energy * KCAL_PER_MOL, forces=forces, stress=voigt
+        )
+        frames.append(atoms)
+    setup = charged_setup(fit_stress=StressFit("full"), fit_energy=EnergyFit(True))
+    design = design_matrix(setup, frames)
+    assert design.kinds.tolist() == 8 * (["force"] * 36 + ["stress"] * 9 + ["energy"] * 3) + (
+        ["constraint"] * 2
+    )
+    assert design.frames.tolist() == [i for i in range(8) for _ in range(48)] + [-1, -1]
+    assert design.n_atoms.tolist() == [12] * (8 * 48) + [0, 0]
+    assert design.labels[:3] == ("O", "O", "O")
+    assert design.labels[36:48] == (
+        *("s_xx", "s_xy", "s_xz", "s_yx", "s_yy", "s_yz", "s_zx", "s_zy", "s_zz"),
+        *("+1", "+1", "+1"),
+    )
+    n = CHARGED.n_short_range
+    assert not design.matrix[-2:, n + 3 :].any()
+    assert design.matrix[-2:, n : n + 3].tolist() == [[1e3, 4e3, 4e3], [1e3, -4e3, 0.0]]
+    found = fit(setup, frames, algorithm="svd", alpha=1e-9)
+    np.testing.assert_allclose(found.model.coefficients.charges, x[n : n + 3], rtol=1e-3)
+    np.testing.assert_array_equal(found.targets.right, design.right)
+    np.testing.assert_allclose(found.predicted, design.matrix @ found.solution.x, atol=1e-8)
+    assert found.report["energy_rmse_kcal_per_mol"] < 0.05
+
+
+def test_files_of_a_fit_of_charges_with_energies_and_stresses(tmp_path):
+    text = (DATA / "h2o-3bcheby" / "fm_setup.in").read_text()
+    text = text.replace("# FITPOVR #", "# FITSTRS #\nFIRST 1\n# FITENER #\ntrue\n# FITPOVR #")
+    text = text.replace("\n\t33\n", "\n\t2\n").replace("\t6.0\t", "\t3.0\t")
+    (tmp_path / "fm_setup.in").write_text(text)
+    frames = []
+    for seed in range(2):
+        atoms = water(2, seed)
+        frame = XyzfFrame(
+            tuple(atoms.symbols),
+            np.array(atoms.cell[:]),
+            atoms.positions,
+            np.ones((6, 3)),
+            stress=(1.0, 2.0, 3.0),
+            energy=-5.0 * seed,
+        )
+        frames.append(frame)
+    write_xyzf(tmp_path / "input.xyzf", frames)
+    setup = read_setup(tmp_path / "fm_setup.in")
+    write_design(setup, tmp_path)
+    design = design_matrix(setup, frames)
+    n = len(design.right)
+    assert n == 2 * 18 + 3 + 2 * 3 + 2
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "b.txt"), design.right)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "A.txt"), design.matrix, rtol=1e-15)
+    labeled = [line.split()[0] for line in (tmp_path / "b-labeled.txt").read_text().splitlines()]
+    assert labeled == list(design.labels[:-2])
+    assert np.loadtxt(tmp_path / "natoms.txt").tolist() == design.n_atoms[:-2].tolist()
+    assert (tmp_path / "dim.txt").read_text() == f"{design.matrix.shape[1]} {n}\n"
+
+
+def test_charges_need_periodic_frames():
+    atoms = water()
+    atoms.pbc = (True, True, False)
+    with pytest.raises(InputError, match=r"frames\[0\]: fitted charges .* periodic in all"):
+        design_matrix(charged_setup(), [atoms], labelled=False)

@@ -7,22 +7,19 @@ import pytest
 from ase import Atoms
 
 from ald_chimes_lsq.basis import AtomType, Cutoff, PairType
-from ald_chimes_lsq.constants import GPA, GPA_PRINTED
-from ald_chimes_lsq.design import design_matrix, design_targets
+from ald_chimes_lsq.constants import GPA
+from ald_chimes_lsq.design import design_matrix, fitted_frame
 from ald_chimes_lsq.engine import build_lists, pack_basis
-from ald_chimes_lsq.formats.setup import read_setup
-from ald_chimes_lsq.formats.xyzf import read_xyzf
+from ald_chimes_lsq.formats.setup import EnergyFit, FitSetup, StressFit, read_setup
+from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_xyzf
 from ald_chimes_lsq.kernels.pairs import fill_slots, measure, prepare_edges
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.topology import build_basis
-from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data"
 DESIGN = DATA / "chimes_design"
-CALCULATOR = DATA / "chimes_calculator"
 PARAMETERS = DATA / "chimes_lsq" / "parameters"
 VOIGT = ([0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2])
-FULL = [0, 3, 4, 3, 1, 5, 4, 5, 2]
 
 
 def read_configuration(path):
@@ -33,29 +30,6 @@ def read_configuration(path):
     rows = [line.split() for line in lines[2 : 2 + int(lines[0])]]
     positions = [[float(v) for v in row[1:4]] for row in rows]
     return Atoms([row[0] for row in rows], positions, cell=cell, pbc=True)
-
-
-CASES = sorted(p.name.removesuffix(".dat") for p in CALCULATOR.glob("*.dat"))
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_calculator(name):
-    parameters, configuration = name.split(".txt.", 1)
-    path = CALCULATOR / f"{parameters}.txt"
-    model = ChimesModel.read(path if path.exists() else PARAMETERS / path.name)
-    atoms = read_configuration(CALCULATOR / configuration)
-    want = np.array((CALCULATOR / f"{name}.dat").read_text().split(), float)
-
-    got = model.evaluate(atoms)
-
-    two_body = "2b.cubic" in name
-    assert got.energy == pytest.approx(want[0], rel=1e-7 if two_body else 1e-9)
-    stress = got.stress[VOIGT] * GPA_PRINTED
-    np.testing.assert_allclose(stress, want[1:7], rtol=0, atol=6e-5)
-    # The program multiplies forces by the number of its copies of a small cell.
-    copies = 8 if "liqCO" in name else 1
-    tolerance = 3e-4 if two_body else 8 * 6e-6 if copies == 8 else 6e-5
-    np.testing.assert_allclose(copies * got.forces.ravel(), want[7:], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -133,15 +107,18 @@ def test_small_design_matrix():
     carbon = build_basis(
         [AtomType("C", 12.011)], [PairType("C", "C", 1.2, 4.8, 1.5)], (3, 2, 0), "MORSE"
     )
-    positions = [(1.0, 1.0, 1.0), (2.5, 1.0, 1.0), (1.0, 3.0, 1.0)]
-    rows = design_matrix(
-        carbon, "CCC", positions, 11.0 * np.eye(3), stress="full", energy=True, offsets=True
+    nowhere = Path("fm_setup.in")
+    setup = FitSetup(nowhere, carbon, nowhere, False, 0, StressFit("full"), EnergyFit(True))
+    frame = XyzfFrame(
+        elements=("C", "C", "C"),
+        cell=11.0 * np.eye(3),
+        positions=np.array([(1.0, 1.0, 1.0), (2.5, 1.0, 1.0), (1.0, 3.0, 1.0)]),
+        forces=np.array([(0.01, 0, 0), (-0.01, 0, 0), (0, 0, 0)]),
+        stress=(1.0, 2.0, 3.0, 0.1, 0.2, 0.3),
+        energy=-100.0,
     )
-    b = design_targets(
-        [(0.01, 0, 0), (-0.01, 0, 0), (0, 0, 0)],
-        np.array([1.0, 2.0, 3.0, 0.1, 0.2, 0.3])[FULL],
-        -100.0,
-    )
+    design = design_matrix(setup, [frame])
+    rows, b = design.matrix, design.right
     expected = np.loadtxt(DESIGN / "small_example.txt")
     assert rows.shape == (21, 6)
     for number, *want in expected:
@@ -159,37 +136,13 @@ def test_design_matrix(name):
     setup = read_setup(DATA / "chimes_lsq" / name / "fm_setup.in")
     golden = np.load(DESIGN / f"{name}.npz")
     frames = read_xyzf(DESIGN / f"{name}.xyzf")
-    blocks, targets = [], []
-    for number, frame in zip(golden["frames"], frames, strict=True):
-        rows = setup.fit_stress.rows
-        wants_stress = rows != "none" and number < (setup.fit_stress.frames or setup.n_frames)
-        wants_energy = setup.fit_energy.wanted and number < (
-            setup.fit_energy.frames or setup.n_frames
-        )
-        stress, energy = frame.fitted_labels(rows if wants_stress else "none", wants_energy)
-        blocks.append(
-            design_matrix(
-                setup.basis,
-                frame.elements,
-                frame.positions,
-                frame.cell,
-                stress=rows if wants_stress else None,
-                energy=wants_energy,
-                offsets=setup.fit_energy.wanted,
-            )
-        )
-        nine = np.array(stress)[FULL] if wants_stress and rows == "full" else stress
-        targets.append(design_targets(frame.forces, nine, energy))
-    a, b = np.concatenate(blocks), np.concatenate(targets)
+    numbers = golden["frames"].tolist()
+    fitted = [fitted_frame(setup, f, n) for n, f in zip(numbers, frames, strict=True)]
+    a = np.concatenate([f.rows(setup.basis, offsets=setup.has_offsets) for f in fitted])
+    b = np.concatenate([f.right for f in fitted])
 
     np.testing.assert_array_equal(b, golden["b"])
     if "A" in golden:
         difference = np.abs(a - golden["A"]).max(0)
         np.testing.assert_array_less(difference, 1e-12 * golden["maxima"] + 1e-300)
     np.testing.assert_allclose(a @ golden["x"], golden["force"], rtol=2e-6, atol=2e-6)
-
-
-def test_charge_columns_are_refused():
-    setup = read_setup(DATA / "chimes_lsq" / "h2o-3bcheby" / "fm_setup.in")
-    with pytest.raises(InputError, match="FITCOUL"):
-        design_matrix(setup.basis, "OHH", np.zeros((3, 3)), 9.0 * np.eye(3))

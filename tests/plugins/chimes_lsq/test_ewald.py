@@ -8,7 +8,7 @@ import pytest
 
 from ald_chimes_lsq.basis import AtomType, PairType
 from ald_chimes_lsq.constants import COULOMB
-from ald_chimes_lsq.ewald import atom_charges, coulomb, pack_ewald, type_charges, unit_pair_forces
+from ald_chimes_lsq.ewald import atom_charges, coulomb, pack_ewald, type_charges, unit_pair_sums
 from ald_chimes_lsq.formats.params_read import read_params
 from ald_chimes_lsq.params import Coefficients
 from ald_chimes_lsq.topology import build_basis
@@ -49,7 +49,7 @@ def direct(charges, positions, cell, alpha):
 
 
 def test_columns_of_the_reference_program():
-    columns = unit_pair_forces(TYPES, POSITIONS, CELL, 2)
+    columns = unit_pair_sums(TYPES, POSITIONS, CELL, 2).forces
     assert columns.shape == (288, 3)
     assert abs(WATER["columns"]).max() > 1.0
     np.testing.assert_allclose(columns, WATER["columns"], rtol=0, atol=6e-6)
@@ -66,12 +66,74 @@ def test_energy_and_forces_are_those_of_a_converged_sum():
     np.testing.assert_allclose(exact.forces, forces, rtol=0, atol=1e-6)
 
 
-def test_pair_columns_add_up_to_the_forces():
+def test_pair_sums_add_up_to_those_of_the_charges():
     q = np.array([-0.8, 0.4])
-    products = np.array([q[0] ** 2, q[1] ** 2, q[0] * q[1]])
-    columns = unit_pair_forces(TYPES, POSITIONS, CELL, 2)
-    forces = COULOMB * (columns @ products).reshape(-1, 3)
-    np.testing.assert_allclose(coulomb(CHARGES, POSITIONS, CELL).forces, forces, atol=1e-11)
+    products = COULOMB * np.array([q[0] ** 2, q[1] ** 2, q[0] * q[1]])
+    sums = unit_pair_sums(TYPES, POSITIONS, CELL, 2)
+    said = coulomb(CHARGES, POSITIONS, CELL, per_atom=True)
+    np.testing.assert_allclose(said.forces, (sums.forces @ products).reshape(-1, 3), atol=1e-11)
+    assert sums.energies @ products == pytest.approx(said.energy, rel=1e-12)
+    np.testing.assert_allclose(np.tensordot(products, sums.virials, 1), said.virial, atol=1e-8)
+    plain = unit_pair_sums(TYPES, POSITIONS, CELL, 2, forces_only=True)
+    np.testing.assert_array_equal(plain.forces, sums.forces)
+    assert not np.append(plain.energies, plain.virials).any()
+
+
+SKEWED = CELL + np.array([[0, 0, 0], [2.5, 0, 0], [-2, 3, 0]])
+
+
+def test_pair_sums_are_derivatives_of_their_energies():
+    types, positions = np.array([0, 1, 2, 1, 1, 0, 2, 2, 0, 1]), POSITIONS[:10]
+    split = pack_ewald(10, SKEWED, accuracy=1e-12)
+
+    def energies(moved, cell):
+        return unit_pair_sums(types, moved, cell, 3, split).energies
+
+    sums = unit_pair_sums(types, positions, SKEWED, 3, split)
+    assert (abs(sums.energies) > 0.1).all()
+    for place in ((0, 0), (3, 1), (7, 2)):
+        step = np.zeros_like(positions)
+        step[place] = 1e-4
+        slopes = energies(positions + step, SKEWED) - energies(positions - step, SKEWED)
+        row = sums.forces[3 * place[0] + place[1]]
+        np.testing.assert_allclose(-slopes / 2e-4, row, atol=1e-7)
+    for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (2, 0), (1, 2)):
+        strain = np.zeros((3, 3))
+        strain[a, b] = 1e-4
+        sides = [
+            energies(positions @ (np.eye(3) + s * strain), SKEWED @ (np.eye(3) + s * strain))
+            for s in (1, -1)
+        ]
+        slopes = (sides[1] - sides[0]) / 2e-4
+        np.testing.assert_allclose(slopes, sums.virials[:, a, b], atol=1e-6)
+
+
+def test_pair_sums_do_not_depend_on_the_split():
+    """Types are not neutral: without the background their energies would."""
+    positions, types = POSITIONS[:10], np.arange(10) % 2
+    one = pack_ewald(10, CELL, accuracy=1e-12)
+    other = pack_ewald(10, CELL, accuracy=1e-13)._replace(alpha=1.1 * one.alpha)
+    a, b = (unit_pair_sums(types, positions, CELL, 2, split) for split in (one, other))
+    np.testing.assert_allclose(a.energies, b.energies, rtol=1e-8)
+    np.testing.assert_allclose(a.virials, b.virials, atol=1e-7)
+
+
+def test_energies_of_single_charges():
+    charges = np.random.default_rng(1).normal(size=12)
+    charges -= charges.mean()
+    split = pack_ewald(12, SKEWED)
+    said = coulomb(charges, POSITIONS[:12], SKEWED, split, per_atom=True)
+    assert said.atom_energies.sum() == pytest.approx(said.energy, rel=1e-12)
+    # The energy is quadratic in the charges, so that its slope by a charge is the potential.
+    for i in (0, 7):
+        energies = []
+        for step in (1e-3, -1e-3):
+            changed = charges.copy()
+            changed[i] += step
+            energies.append(coulomb(changed, POSITIONS[:12], SKEWED, split).energy)
+        potential = (energies[0] - energies[1]) / 2e-3
+        assert said.atom_energies[i] == pytest.approx(charges[i] * potential / 2.0, rel=1e-8)
+    assert coulomb(charges, POSITIONS[:12], SKEWED).atom_energies is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +166,7 @@ def test_madelung_constants(cell, positions, charges, madelung):
     assert energy == pytest.approx(madelung, rel=1e-8)
 
 
-@pytest.mark.parametrize("cell", [CELL, CELL + np.array([[0, 0, 0], [2.5, 0, 0], [-2, 3, 0]])])
+@pytest.mark.parametrize("cell", [CELL, SKEWED])
 def test_forces_and_virial_are_derivatives_of_the_energy(cell):
     positions, charges = POSITIONS[:12], np.tile([0.5, -0.25, -0.25], 4)
     split = pack_ewald(12, cell)

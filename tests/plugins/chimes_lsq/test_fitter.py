@@ -15,7 +15,7 @@ from ase import Atoms
 
 from ald_chimes_lsq import fit_job
 from ald_chimes_lsq.constants import KCAL_PER_MOL
-from ald_chimes_lsq.design import design_matrix
+from ald_chimes_lsq.design_rows import configuration_rows
 from ald_chimes_lsq.fit_files import FIT_FILES
 from ald_chimes_lsq.fitter import ChimesFitter
 from ald_chimes_lsq.formats.setup import read_setup
@@ -136,7 +136,7 @@ def test_few_frames_are_one_job_and_give_the_solution_of_the_whole_matrix(setup,
     a, b, w = [], [], []
     for f in frames:
         atoms, labels = f.frame.atoms, f.labels
-        matrix = partial(design_matrix, basis, atoms.get_chemical_symbols(), atoms.positions)
+        matrix = partial(configuration_rows, basis, atoms.get_chemical_symbols(), atoms.positions)
         a.append(matrix(atoms.cell[:], stress="full", energy=True, offsets=True))
         xx, yy, zz, yz, xz, xy = -labels.stress
         nine = [xx, xy, xz, xy, yy, yz, xz, yz, zz]
@@ -160,6 +160,8 @@ def test_few_frames_are_one_job_and_give_the_solution_of_the_whole_matrix(setup,
     assert report["energy_rmse_kcal_per_mol"] == pytest.approx(np.sqrt(np.mean(energies**2)))
     assert report["optimality"] < 1e-8
     assert report["method"] in {"normal equations", "QR"}
+    assert report["condition"] > 1.0
+    assert 0.0 < report["optimality_limit"] < 1e-8
     assert report == model.report
     # The model says what the rows say.
     atoms = frames[0].frame.atoms

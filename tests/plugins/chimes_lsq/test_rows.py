@@ -1,14 +1,17 @@
 """Rows in files: sums in chunks, triangular factors, bounded memory."""
 
+import itertools
 import os
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from ald_chimes_lsq.solvers.lars import stop_like_dlars
 from ald_chimes_lsq.solvers.ridge_cv import choose_strength
+from ald_chimes_lsq.solvers.rounding import round_together
 from ald_chimes_lsq.solvers.rows import RowFile, Rows
 from ald_chimes_lsq.solvers.solve import solve_rows, solve_triangle
 from ald_core.errors import InputError
@@ -43,6 +46,46 @@ def test_sums_of_chunks(problem):
     x = np.ones(12)
     np.testing.assert_allclose(rows.gradient(x), aw.T @ (bw - aw @ x), rtol=1e-11)
     np.testing.assert_allclose(rows.product(x), a @ x, rtol=1e-13, atol=1e-15)
+
+
+def test_the_gradient_is_right_to_the_last_digit():
+    """Against exact fractions, where each term is 1e20 times the sum."""
+    rng = np.random.default_rng(4)
+    a = rng.normal(size=(70, 3)) * 10.0 ** rng.integers(-10, 10, (70, 3))
+    x = rng.normal(size=3) * 10.0 ** rng.integers(-3, 3, 3)
+    rest = x * rng.uniform(-1e-17, 1e-17, 3)
+    b, w = a @ x, rng.uniform(0.1, 3.0, 70)
+    slope = Rows([a[:30], a[30:]], b, w).gradient(x, rest)
+    exact = [Fraction(0)] * 3
+    for row, right, weight in zip(a.tolist(), b.tolist(), w.tolist(), strict=True):
+        said = sum(
+            Fraction(v) * (Fraction(y) + Fraction(z))
+            for v, y, z in zip(row, x.tolist(), rest.tolist(), strict=True)
+        )
+        missing = (Fraction(right) - said) * Fraction(weight) ** 2
+        exact = [e + missing * Fraction(v) for e, v in zip(exact, row, strict=True)]
+    size = np.abs(a * w[:, None]).T @ np.abs(b * w)
+    wanted = np.array([float(e) for e in exact])
+    assert (np.abs(wanted) < 1e-14 * size).all()
+    np.testing.assert_allclose(slope, wanted, rtol=1e-9, atol=1e-29 * size.max())
+    # Ordinary sums know nothing of it.
+    plain = (a * w[:, None]).T @ (w * (b - a @ x))
+    assert (np.abs(plain - wanted) > 0.01 * np.abs(wanted)).any()
+
+
+def test_doubles_are_chosen_together():
+    """The best of all whole steps within reach, for columns of which the difference hardly counts."""
+    gram = np.array([[1.0, 1.0, 0.0], [1.0, 1.0 + 1e-6, 0.0], [0.0, 0.0, 1e-8]])
+    high, low = np.array([1.5, -1.25, 3.0]), np.array([0.45, 0.45, -0.2]) * np.spacing(1.0)
+    found = round_together(high, low, gram, 1e-26)
+    left = gram @ (high - found.x + low)
+    steps = np.array(list(itertools.product(range(-3, 4), repeat=3))) * np.spacing(np.abs(high))
+    every = np.linalg.norm((low - steps) @ gram, axis=1)
+    assert np.linalg.norm(left) == pytest.approx(every.min(), rel=1e-4, abs=0.0)
+    assert np.linalg.norm(left) < 0.2 * np.linalg.norm(gram @ low)
+    assert np.abs(left).max() < found.coarseness
+    # With much weight on being close, each goes to its nearest.
+    np.testing.assert_array_equal(round_together(high, low, gram, 1e-6).x, high)
 
 
 @pytest.mark.parametrize("centred", [False, True])

@@ -200,10 +200,12 @@ def test_lines_that_slipped_among_charge_constraints_are_noticed(tmp_path):
         read(tmp_path, text.replace("SPECIAL 3B S_MAXIM: SPECIFIC 2", ""))
 
 
-def test_stress_with_charges_is_refused(tmp_path):
+def test_stresses_and_energies_can_be_fitted_with_charges(tmp_path):
     text = (DATA / "h2o-3bcheby" / "fm_setup.in").read_text()
-    with pytest.raises(InputError, match="together with charges"):
-        read(tmp_path, text.replace("# FITPOVR #", "# FITSTRS #\ntrue\n# FITPOVR #"))
+    more = "# FITSTRS #\nALL\n# FITENER #\ntrue\n# FITPOVR #"
+    setup = read(tmp_path, text.replace("# FITPOVR #", more))
+    assert (setup.fit_stress.rows, setup.has_offsets) == ("full", True)
+    assert setup.basis.fit_charges
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):

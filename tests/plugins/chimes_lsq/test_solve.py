@@ -12,6 +12,7 @@ from ald_chimes_lsq.formats.params_write import params_text
 from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.lasso import minimise_lasso
+from ald_chimes_lsq.solvers.rows import Rows
 from ald_chimes_lsq.solvers.solve import NormalEquations, comment_block, solve, solve_normal
 from ald_core.errors import InputError
 
@@ -161,7 +162,7 @@ def test_lasso_kernel_with_a_better_gradient():
     triangle = np.linalg.qr(np.column_stack((a, b)))[1]
     rough = np.round(triangle[:20], 6)
     result = minimise_lasso(
-        rough[:, :20].copy(), rough[:, 20].copy(), 80 * 1e-3, lambda x: a.T @ (b - a @ x)
+        rough[:, :20].copy(), rough[:, 20].copy(), 80 * 1e-3, Rows([a], b).gradient
     )
     assert violation(a, b, result.x, 1e-3) < 1e-8
 
@@ -244,7 +245,7 @@ def test_doubling_all_rows_does_not_change_lasso():
         ({"algorithm": "ols"}, "there is no algorithm 'ols'"),
         ({"alpha": 0.0}, "alpha must be positive"),
         ({"alpha": np.nan}, "alpha must be positive"),
-        ({"algorithm": "svd", "alpha": 1.0}, "below 1 for svd"),
+        ({"algorithm": "svd", "alpha": 1.0}, "above 0 and below 1"),
         ({"a": np.zeros((5, 0))}, "do not fit together"),
     ],
 )

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ald_chimes_lsq.basis import EDGES, AtomType, Basis, Cutoff, InnerRule, PairType
+from ald_chimes_lsq.powers import enumerate_powers
 from ald_chimes_lsq.topology import (
     EdgeCutoffs,
     Exclusion,
     SpecialCutoffs,
     build_basis,
     cluster_map,
-    enumerate_powers,
     pair_map,
 )
 from ald_core.errors import InputError

@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ald_chimes_lsq.constants import GPA, HARTREE_FORCE, KCAL_PER_MOL
 from ald_chimes_lsq.formats.setup import read_setup
-from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, read_traj_list, read_trajectories
+from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, iterate_trajectories, read_traj_list
 from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_xyzf, write_xyzf
 from ald_core.errors import InputError
 
@@ -48,11 +48,13 @@ def test_the_control_file_dictates_what_is_read(tmp_path):
     assert frame.fitted_labels("full", False) == ((1.0, 2.0, 3.0, 4.0, 5.0, 6.0), None)
     assert frame.fitted_labels("none", False) == (None, None)
     [frame] = read(tmp_path, f"2\n11 11 11 1 2 3\n{ATOMS}")
-    assert frame.fitted_labels("none", True) == (None, 3.0)
     with pytest.raises(InputError, match=r"a\.xyzf, line 2: the fit asks for 6 stresses"):
         frame.fitted_labels("full", False)
-    with pytest.raises(InputError, match=r"3 stresses and an energy .* but 3 numbers"):
-        frame.fitted_labels("diagonal", True)
+    for numbers in ("1 2 3", "1 2 3 4 5 6"):
+        [frame] = read(tmp_path, f"2\n11 11 11 {numbers}\n{ATOMS}")
+        assert frame.fitted_labels("diagonal", False) == ((1.0, 2.0, 3.0), None)
+        with pytest.raises(InputError, match=r"asks for an energy .* has . stresses and no energy"):
+            frame.fitted_labels("none", True)
 
 
 def test_a_real_trajectory():
@@ -162,15 +164,23 @@ def test_frames_of_a_fit(tmp_path):
     path = tmp_path / "fm_setup.in"
     for n_frames, sizes in ((3, [1, 2]), (2, [1, 1]), (1, [1])):
         path.write_text(setup_text.replace("\t25\n", f"\t{n_frames}\n"))
-        found = read_trajectories(read_setup(path))
-        assert [len(frames) for _, frames in found] == sizes
+        found = list(iterate_trajectories(read_setup(path)))
+        assert [entry.n_frames for entry, _ in found] == [1, 2, 2][:n_frames]
+        assert len(found) == sum(sizes)
         assert found[0][0].temperature == 6000.0
     path.write_text(setup_text.replace("\t25\n", "\t4\n"))
-    with pytest.raises(InputError, match=r"NFRAMES is 4, but .* have 3 frames"):
-        read_trajectories(read_setup(path))
-    path.write_text(setup_text.replace("\t25\n", "\t2\n").replace("MULTI traj_list.dat", "a.xyzf"))
-    [(_, frames)] = read_trajectories(read_setup(path))
-    assert len(frames) == 2
+    with pytest.raises(InputError, match=r"NFRAMES is 4, but .* have 3 frames") as caught:
+        list(iterate_trajectories(read_setup(path)))
+    assert caught.value.line == path.read_text().split("\n").index("\t4") + 1
+    (tmp_path / "traj_list.dat").write_text("2\n1 a.xyzf 6000\n3 a.xyzf\n")
+    with pytest.raises(InputError, match=r"line 3: the list says 3, but a.xyzf has 2 frames"):
+        list(iterate_trajectories(read_setup(path)))
+    text = setup_text.replace("MULTI traj_list.dat", "a.xyzf")
+    path.write_text(text.replace("\t25\n", "\t2\n"))
+    assert len(list(iterate_trajectories(read_setup(path)))) == 2
+    path.write_text(text.replace("\t25\n", "\t3\n"))
+    with pytest.raises(InputError, match=r"NFRAMES is 3, but a.xyzf has 2 frames"):
+        list(iterate_trajectories(read_setup(path)))
 
 
 def test_ase_reads_labels_in_its_units():

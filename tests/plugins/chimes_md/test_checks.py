@@ -111,10 +111,40 @@ def test_subtracted_forces_stresses_and_energies(go, tmp_path):
     assert numbers[9] == pytest.approx(-12000.0 - said.energy, rel=1e-12)
     forces = np.array([line.split()[4:7] for line in lines[2:]], dtype=float)
     np.testing.assert_allclose(forces * HARTREE_FORCE, FORCES - said.forces, atol=1e-9)
-    # What is left is that of a model that says nothing, and can be subtracted from once more.
-    plain = go({"full.xyzf": text}, SUBTFRC="true full.xyzf", CRDFILE="full.xyzf", FITENER="true")
-    header = (tmp_path / plain.errors.written).read_text().splitlines()[1].split()
-    assert float(header[-1]) == -12000.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference", "left"),
+    [
+        # What is not subtracted is kept, whether it was announced or not.
+        ({}, "full.xyzf", (0, 0)),
+        ({"FITENER": "true"}, "full.xyzf", (0, 0)),
+        ({"FITSTRS": "true"}, "full.xyzf", (0, 0)),
+        ({"FITSTRS": "true", "SUBTR": "SUBTR_STRESS"}, "full.xyzf", (1, 0)),
+        ({"FITENER": "true", "SUBTR": "SUBTR_ENERGY"}, "full.xyzf", (0, 1)),
+        ({"FITSTRS": "ALL", "SUBTR": "SUBTR_STRESS"}, "full.xyzf", (1, 0)),
+        # The coordinate file has labels that the list of forces lacks.
+        ({}, "force.txt", (0, 0)),
+        ({}, "input.xyzf", (0, 0)),
+    ],
+)
+def test_labels_of_the_header_after_a_subtraction(go, tmp_path, settings, reference, left):
+    said = evaluation()
+    labels = np.array([5.0, 6.0, 7.0, 0.5, 0.6, 0.7, -12000.0])
+    header = " ".join(map(str, [LENGTH] * 3 + labels.tolist()))
+    files = {
+        "full.xyzf": "\n".join([FRAME[0], header, *FRAME[2:66], ""]),
+        "force.txt": lines_of(FORCES),
+        "input.xyzf": "\n".join([FRAME[0], " ".join([str(LENGTH)] * 3), *FRAME[2:66], ""]),
+    }
+    values = dict(settings)
+    wanted = f"true {reference} {values.pop('SUBTR', '')}"
+    result = go(files, SUBTFRC=wanted, CRDFILE="full.xyzf", **values)
+    lines = (tmp_path / result.errors.written).read_text().splitlines()
+    own = [*(said.stress[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]] * GPA), said.energy]
+    factors = np.array([left[0]] * 6 + [left[1]])
+    numbers = np.array(lines[1].split()[3:], dtype=float)
+    np.testing.assert_allclose(numbers, labels - factors * own, rtol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +172,16 @@ def test_forces_against_finite_differences(fluid, fluid_text):
     assert 0.0 < checked.force_check.largest < 1e-4
     assert checked.force_check.root_mean_square <= checked.force_check.largest
     assert checked.steps_done == 2
+
+
+@pytest.mark.parametrize("key", ["CMPRFRC", "SUBTFRC"])
+def test_a_comparison_may_go_with_the_check_of_forces(fluid, key):
+    values = {key: "true f.txt", "N_MDSTP": 1}
+    alone = fluid({"f.txt": "0.0\n" * 72}, **values)
+    assert (alone.force_check, alone.errors.force > 0.0) == (None, True)
+    both = fluid({"f.txt": "0.0\n" * 72}, CHECKFRC="true", **values)
+    assert both.errors == alone.errors
+    assert 0.0 < both.force_check.largest < 1e-4
 
 
 @pytest.mark.parametrize("key", ["PRSCALC", "STRSCALC"])

@@ -84,3 +84,4 @@ def test_comparisons_and_checks_are_shown(fluid, call, tmp_path):
     assert lines[0].startswith("RMS force error = ")
     assert lines[1].startswith("Absolute energy error = ")
     assert lines[2] == "Wrote box.xyz_forces_subtracted.xyz"
+    assert lines[3].startswith("Forces and finite differences: largest difference")

@@ -1,6 +1,5 @@
 """Reading `run_md.in`, and writing it with other values."""
 
-import random
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def test_ensembles_and_their_numbers():
 def test_controls_of_checks_and_comparisons():
     assert changed(VELINIT="RESTART").velocities == "RESTART"
     assert changed(CMPRFRC="true force.txt").comparison == Comparison("force.txt")
-    wanted = changed(SUBTFRC="true a.xyzf SUBTR_STRESS").comparison
+    wanted = changed(SUBTFRC="true a.xyzf SUBTR_STRESS", FITSTRS="true").comparison
     assert wanted == Comparison("a.xyzf", subtract=True, subtract_stress=True)
     assert changed(SUBTFRC="false").comparison is None
     assert changed(PRSCALC="NUMERICAL").virial == "NUMERICAL_PRESSURE"
@@ -89,7 +88,9 @@ def test_coordinates_are_wrapped_on_output_only_without_layers():
 
 
 def test_unknown_keys_are_told():
-    assert changed(PRNTBAT="true", USEKILL="false").ignored == ("PRNTBAT",)
+    assert changed(VERBOSE="true", USEKILL="false").ignored == ("VERBOSE",)
+    with pytest.raises(InputError, match="'PRNTBAT'; did you mean '# PRNTBAD #'"):
+        changed(PRNTBAT="true")
 
 
 def test_comments_and_remarks_behind_keys():
@@ -130,6 +131,8 @@ def test_comments_and_remarks_behind_keys():
         ("CMPRFRC", "true", "true file"),
         ("CMPRFRC", "true a.txt SUBTR_ENERGY", "true file"),
         ("SUBTFRC", "true a.txt ENERGY", "SUBTR_STRESS"),
+        ("SUBTFRC", "true a.txt SUBTR_STRESS", "SUBTR_STRESS needs FITSTRS"),
+        ("SUBTFRC", "true a.txt SUBTR_ENERGY", "SUBTR_ENERGY needs FITENER"),
         ("CHECKFRC", "maybe", "true or false"),
         ("PRSCALC", "ANALYTIC", "ANALYTICAL, NUMERICAL"),
         ("PENTHRS", "much", "finite number"),
@@ -209,35 +212,10 @@ def test_other_values_leave_the_rest_of_the_file_alone():
     assert (control.seed, control.coordinate_file, control.contact_files) == (5, "a.xyz", True)
 
 
-def mutations(text, count):
-    """The text with a word, a character or a line changed, dropped, doubled or exchanged."""
-    rng = random.Random(7)
-    for _ in range(count):
-        lines = text.splitlines(keepends=True)
-        i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
-        place = rng.randrange(len(lines[i]))
-        match rng.randrange(6):
-            case 0:
-                del lines[i]
-            case 1:
-                lines.insert(j, lines[i])
-            case 2:
-                lines[i], lines[j] = lines[j], lines[i]
-            case 3:
-                strange = rng.choice(["-", "e", "#", "!", "\n", " ", "9", ".", "\0", "é", "_", "²"])
-                lines[i] = lines[i][:place] + strange + lines[i][place:]
-            case 4:
-                lines[i] = lines[i][:place] + lines[i][place + 1 :]
-            case 5:
-                words = lines[i].split() or [""]
-                words[rng.randrange(len(words))] = rng.choice(["nan", "1e999", "-1", "x", "0", ""])
-                lines[i] = " ".join(words) + "\n"
-        yield "".join(lines)
-
-
-def test_mutated_files_are_read_or_refused_in_one_sentence():
+def test_mutated_files_are_read_or_refused_in_one_sentence(damage):
     refused = 0
-    for text in mutations(TEXT, 1500):
+    for seed in range(1500):
+        text = damage.damaged(TEXT, seed)
         try:
             control = parse_control(text, "run_md.in")
         except InputError as error:

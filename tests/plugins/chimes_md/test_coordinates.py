@@ -1,7 +1,5 @@
 """Reading coordinate files."""
 
-import random
-
 import numpy as np
 import pytest
 
@@ -108,35 +106,10 @@ def test_a_supercell_repeats_the_cell(read):
     assert replicate(system, 0) is system
 
 
-def mutations(text, count):
-    """The text with a word, a character or a line changed, dropped, doubled or exchanged."""
-    rng = random.Random(7)
-    for _ in range(count):
-        lines = text.splitlines(keepends=True)
-        i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
-        place = rng.randrange(len(lines[i]))
-        match rng.randrange(6):
-            case 0:
-                del lines[i]
-            case 1:
-                lines.insert(j, lines[i])
-            case 2:
-                lines[i], lines[j] = lines[j], lines[i]
-            case 3:
-                strange = rng.choice(["-", "e", "#", "!", "\n", " ", "9", ".", "\0", "é", "_", "²"])
-                lines[i] = lines[i][:place] + strange + lines[i][place:]
-            case 4:
-                lines[i] = lines[i][:place] + lines[i][place + 1 :]
-            case 5:
-                words = lines[i].split() or [""]
-                words[rng.randrange(len(words))] = rng.choice(["nan", "1e999", "-1", "x", "0", ""])
-                lines[i] = " ".join(words) + "\n"
-        yield "".join(lines)
-
-
-def test_mutated_files_are_read_or_refused_in_one_sentence(read):
+def test_mutated_files_are_read_or_refused_in_one_sentence(read, damage):
     refused = 0
-    for text in mutations(BOX, 1500):
+    for seed in range(1500):
+        text = damage.damaged(BOX, seed)
         try:
             system = read(text)
         except InputError as error:

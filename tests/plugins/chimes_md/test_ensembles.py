@@ -204,7 +204,7 @@ def test_twelve_steps_are_those_of_the_equations(go, tmp_path, name):
     cell = np.array(lines[1].split(), dtype=float)
     atoms = np.array([line.split()[1:] for line in lines[2:66]], dtype=float)
     numbers = np.array(lines[66:], dtype=float)
-    assert len(numbers) == 42
+    assert len(numbers) == 55
     np.testing.assert_allclose(atoms[:, :3], oracle.r, rtol=0, atol=1e-12)
     np.testing.assert_allclose(atoms[:, 3:6], oracle.v, rtol=0, atol=1e-12)
     np.testing.assert_allclose(cell, oracle.cell, rtol=0, atol=1e-12)

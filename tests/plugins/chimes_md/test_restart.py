@@ -7,13 +7,17 @@ import attrs
 import numpy as np
 import pytest
 
-from ald_chimes_md.restart import NUMBERS, read_restart
+from ald_chimes_md import preparation
+from ald_chimes_md.control import read_control
+from ald_chimes_md.preparation import prepare
+from ald_chimes_md.restart import NUMBERS, OWN_NUMBERS, SUMS, read_restart
 from ald_core.errors import InputError
 
 ENSEMBLES = [
     "NVE",
     "NVE FREEZE 2 20",
     "NVT-SCALE 8",
+    "NVT-SCALE 4",
     "NVT-BEREND 5",
     "NVT-MTK HOOVER 5",
     "NPT-BEREND 5 50",
@@ -27,21 +31,33 @@ def lines_after(path, step):
     return [line for line in path.read_text().splitlines()[2:] if int(line.split()[0]) > step]
 
 
+def untimed(result):
+    return attrs.evolve(result, seconds_per_step=0.0)
+
+
+@pytest.fixture
+def restarted(fluid, tmp_path):
+    """Run on from the restart file of an earlier run, in the folder `second`."""
+
+    def start(folder="first", files=None, text=None, **values):
+        left = (tmp_path / folder / "restart.xyzv").read_text()
+        values = {"VELINIT": "RESTART", "CRDFILE": "restart.xyzv", **VALUES, **values}
+        return fluid(
+            {"restart.xyzv": text or left, **(files or {})}, folder="second", N_MDSTP=50, **values
+        )
+
+    return start
+
+
+@pytest.mark.parametrize("model", ["neutral", "charged"])
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
-def test_a_restarted_run_is_the_undisturbed_one_bit_for_bit(fluid, tmp_path, ensemble):
-    whole = fluid(folder="whole", N_MDSTP=50, CONSRNT=ensemble, **VALUES)
-    fluid(folder="first", N_MDSTP=23, CONSRNT=ensemble, **VALUES)
-    text = (tmp_path / "first" / "restart.xyzv").read_text()
-    files = {"restart.xyzv": text}
-    second = fluid(
-        files,
-        folder="second",
-        N_MDSTP=50,
-        CONSRNT=ensemble,
-        VELINIT="RESTART",
-        CRDFILE="restart.xyzv",
-        **VALUES,
-    )
+def test_a_restarted_run_is_the_undisturbed_one_bit_for_bit(
+    fluid, fluid_text, restarted, tmp_path, ensemble, model
+):
+    files = {"params.txt": getattr(fluid_text, model)}
+    whole = fluid(files, folder="whole", N_MDSTP=50, CONSRNT=ensemble, **VALUES)
+    fluid(files, folder="first", N_MDSTP=23, CONSRNT=ensemble, **VALUES)
+    second = restarted(files=files, CONSRNT=ensemble)
     a, b = tmp_path / "whole", tmp_path / "second"
     assert (b / "output.xyz").read_bytes() == (a / "output.xyz").read_bytes()
     assert (b / "restart.xyzv").read_bytes() == (a / "restart.xyzv").read_bytes()
@@ -49,8 +65,8 @@ def test_a_restarted_run_is_the_undisturbed_one_bit_for_bit(fluid, tmp_path, ens
     assert lines_after(b / "md_statistics.out", 0) == lines_after(a / "md_statistics.out", 20)
     gen = (a / "traj.gen").read_text().splitlines()
     assert (b / "traj.gen").read_text().splitlines() == gen[20 * 30 :]
-    assert second.averages == whole.averages
-    assert second.steps_done == 50
+    assert untimed(second) == untimed(whole)
+    assert sum(second.contact_counts) == second.steps_done == 50
 
 
 def test_the_layout_of_the_file(fluid, tmp_path):
@@ -75,9 +91,74 @@ def test_the_layout_of_the_file(fluid, tmp_path):
     assert float(backup[26]) == 21
 
 
+def test_a_second_restart_remembers_the_first_cell(fluid, fluid_text, restarted, tmp_path):
+    files, values = {"params.txt": fluid_text.charged}, {"CONSRNT": "NPT-MTK HOOVER 5 20", **VALUES}
+    whole = fluid(files, folder="whole", N_MDSTP=50, **values)
+    fluid(files, folder="first", N_MDSTP=23, **values)
+    left = (tmp_path / "first" / "restart.xyzv").read_text()
+    between = {"restart.xyzv": left, **files}
+    start = {"VELINIT": "RESTART", "CRDFILE": "restart.xyzv"}
+    fluid(between, folder="between", N_MDSTP=40, **start, **values)
+    assert untimed(restarted("between", files, **values)) == untimed(whole)
+    last = [(tmp_path / f / "output.xyz").read_bytes() for f in ("whole", "second")]
+    assert last[0] == last[1]
+
+
+@pytest.mark.parametrize("other", [{"CONSRNT": "NVE"}, {"TEMPERA": 600}, {"files": None}])
+def test_energies_of_another_model_or_ensemble_are_not_compared(
+    fluid, fluid_text, restarted, tmp_path, other
+):
+    values = {"CONSRNT": "NVT-MTK HOOVER 5", **VALUES}
+    first = fluid(folder="first", N_MDSTP=20, **values)
+    if "files" in other:
+        other = {"files": {"params.txt": fluid_text.neutral.replace("0 0.5", "0 0.6")}}
+    second = restarted(**{"CONSRNT": "NVT-MTK HOOVER 5", **other})
+    assert second.stable
+    assert second.conserved.first != first.conserved.first
+    assert second.conserved.max_deviation < abs(second.conserved.first - first.conserved.first)
+    assert sum(second.contact_counts) == 50
+
+
+def test_limits_are_those_of_the_first_configuration(fluid, restarted, tmp_path):
+    fluid(folder="first", N_MDSTP=20, CONSRNT="NPT-BEREND 5 50", **VALUES)
+    lines = (tmp_path / "first" / "restart.xyzv").read_text().splitlines()
+    for name, value in (("first temperature", "5000.0"), ("first length along z", "76.0")):
+        lines[26 + (NUMBERS + OWN_NUMBERS).index(name)] = value
+    restarted(text="\n".join([*lines, ""]), CONSRNT="NPT-BEREND 5 50")
+    folder = tmp_path / "second"
+    settings = prepare(read_control(folder / "run_md.in"), folder).settings
+    assert settings.temperature_limit == preparation.HOT * 5000.0 + preparation.MARGIN
+    volume = preparation.MAX_EXPANSION * 5.4 * 6.6 * 76.0
+    assert settings.greatest_volume == pytest.approx(volume)
+
+
+@pytest.mark.parametrize("ensemble", ["NVT-MTK HOOVER 5", "NPT-MTK HOOVER 5 20"])
+def test_a_restart_without_thermostat_has_no_friction(fluid, restarted, ensemble):
+    fluid(folder="first", N_MDSTP=20, CONSRNT=ensemble, **VALUES)
+    second = restarted(CONSRNT="NVE")
+    assert second.conserved.max_deviation < 0.02
+
+
+@pytest.mark.parametrize("size", [len(NUMBERS), len(NUMBERS + SUMS)])
+def test_files_with_fewer_numbers_go_on(fluid, restarted, tmp_path, size):
+    fluid(folder="first", N_MDSTP=20, CONSRNT="NPT-BEREND 5 50", **VALUES)
+    lines = (tmp_path / "first" / "restart.xyzv").read_text().splitlines()
+    text = "\n".join([*lines[: 26 + size], ""])
+    second = restarted(text=text, CONSRNT="NPT-BEREND 5 50")
+    assert second.steps_done == 50
+    assert sum(second.contact_counts) == 30
+    # What the first file did not say is not in the next one either.
+    again = (tmp_path / "second" / "restart.xyzv").read_text().splitlines()
+    values = dict(zip(NUMBERS + OWN_NUMBERS, map(float, again[26:]), strict=True))
+    assert values["first length along x"] == float(lines[1].split()[0])
+    known = size > len(NUMBERS)
+    assert values["step after which shear stresses are summed"] == (0 if known else 20)
+    assert values["clear steps"] <= 20
+
+
 def test_a_file_of_chimes_md_with_fifteen_digits_and_fewer_numbers_goes_on(fluid, tmp_path):
     fluid(folder="first", N_MDSTP=20, CONSRNT="NVT-MTK HOOVER 5", **VALUES)
-    lines = (tmp_path / "first" / "restart.xyzv").read_text().splitlines()[:-4]
+    lines = (tmp_path / "first" / "restart.xyzv").read_text().splitlines()[: 26 + len(NUMBERS)]
     short = [
         " ".join([line.split()[0], *(f"{float(x):21.14e}" for x in line.split()[1:])])
         if len(line.split()) == 10
@@ -99,13 +180,15 @@ def test_a_file_of_chimes_md_with_fifteen_digits_and_fewer_numbers_goes_on(fluid
     assert np.isfinite(result.averages.stress).all()
 
 
-def test_a_restart_beyond_the_last_step_does_nothing(fluid, tmp_path):
-    fluid(folder="first", N_MDSTP=20, **VALUES)
-    text = (tmp_path / "first" / "restart.xyzv").read_text()
-    files = {"r.xyzv": text}
-    result = fluid(files, N_MDSTP=20, VELINIT="RESTART", CRDFILE="r.xyzv", **VALUES)
-    assert (result.steps_done, result.stable) == (20, True)
-    assert len((tmp_path / "run" / "md_statistics.out").read_text().splitlines()) == 2
+@pytest.mark.parametrize("steps", [20, 5])
+def test_a_restart_that_has_nothing_to_do_is_refused(fluid, tmp_path, steps):
+    fluid(N_MDSTP=20, **VALUES)
+    folder = tmp_path / "run"
+    left = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "run_md.in"}
+    said = f"restart.xyzv: the restart file is at step 20, N_MDSTP is {steps}; raise it"
+    with pytest.raises(InputError, match=re.escape(said)):
+        fluid(N_MDSTP=steps, VELINIT="RESTART", CRDFILE="restart.xyzv", **VALUES)
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "run_md.in"} == left
 
 
 def test_checkpoints_and_restart_files_do_not_disturb_each_other(fluid, tmp_path):
@@ -132,10 +215,23 @@ def test_incomplete_and_strange_restart_files_are_refused(fluid, tmp_path):
         ("\n21\n", "\n21 3\n", "more lines follow"),
         ("\n69\n", "\nnan\n", "degrees of freedom must be a finite number"),
         ("\n69\n", "\n6 9\n", "degrees of freedom must be a finite number"),
-        ("\n69\n", "\n", "found 41 lines"),
+        ("\n69\n", "\n", "found 54 lines"),
     ):
         assert old in text
         path.write_text(text.replace(old, new))
+        with pytest.raises(InputError, match=said):
+            read_restart(path)
+    lines = text.splitlines()
+    for name, new, said in (
+        ("clear steps", "21", "whole number of the steps done"),
+        ("clear steps", "1.5", "whole number of the steps done"),
+        ("clear steps", "-1", "whole number of the steps done"),
+        ("first length along y", "0.0", "nothing to do with that of line 2"),
+        ("first length along y", "-6.6", "nothing to do with that of line 2"),
+        ("first length along y", "1e9", "nothing to do with that of line 2"),
+    ):
+        at = 26 + (NUMBERS + OWN_NUMBERS).index(name)
+        path.write_text("\n".join([*lines[:at], new, *lines[at + 1 :], ""]))
         with pytest.raises(InputError, match=said):
             read_restart(path)
     with pytest.raises(InputError, match="positions, velocities and accelerations"):

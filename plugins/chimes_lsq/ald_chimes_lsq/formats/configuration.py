@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
+from ald_chimes_lsq.evaluation import Evaluation
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
-from ald_chimes_lsq.model import Evaluation
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,17 @@ _NAMES = ("xx", "yy", "zz", "xy", "xz", "yz")
 _ROWS, _COLUMNS = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]
 
 
-def read_configuration(path: Path) -> Atoms:
+@attrs.frozen(eq=False)
+class Configuration:
+    """Atoms in a periodic cell."""
+
+    names: tuple[str, ...]
+    """Of the atom types, which may be any words"""
+    atoms: Atoms
+    """Chemical elements where the names are such, else X"""
+
+
+def read_configuration(path: Path) -> Configuration:
     """Read the number of atoms, the cell (9 numbers, or 3 lengths), and element and position of each atom.
 
     Words after the positions are not looked at.
@@ -36,16 +47,17 @@ def read_configuration(path: Path) -> Atoms:
     if len(lines) != n_atoms + 2:
         raise place.error(f"{n_atoms} atoms need {n_atoms + 2} lines, this file has {len(lines)}")
     cell = _read_cell(lines[1].split(), Place(path, 2))
-    symbols: list[str] = []
+    names: list[str] = []
     positions: list[list[float]] = []
     for number, line in enumerate(lines[2:], start=3):
-        symbol, *numbers = line.split()[:4] or [""]
+        name, *numbers = line.split()[:4] or [""]
         at = Place(path, number)
-        if symbol not in atomic_numbers or len(numbers) != 3:
+        if len(numbers) != 3:
             raise at.error(f"expected an element and a position, found '{line.strip()[:60]}'")
-        symbols.append(symbol)
+        names.append(name)
         positions.append([parse_number(word, "a position", at) for word in numbers])
-    return Atoms(symbols, positions, cell=cell, pbc=True)
+    symbols = [name if name in atomic_numbers else "X" for name in names]
+    return Configuration(tuple(names), Atoms(symbols, positions, cell=cell, pbc=True))
 
 
 def _read_cell(words: list[str], place: Place) -> Floats:

@@ -4,7 +4,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.formats.params_header import Cursor, read_header
+from ald_chimes_lsq.formats.cursor import Cursor
+from ald_chimes_lsq.formats.params_header import read_header
 from ald_chimes_lsq.formats.params_write import header_text
 from ald_chimes_lsq.formats.tokens import Place, read_text
 from ald_chimes_lsq.topology import Exclusion

@@ -1,12 +1,13 @@
 """Numbers in text files: `A.txt`, `b.txt`, weights. Read in large pieces; mistakes are named with their line."""
 
 import warnings
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_number, read_text
 from ald_chimes_lsq.solvers.rows import RowFile
 from ald_core.errors import InputError
 
@@ -23,13 +24,16 @@ def read_matrix(path: Path, binary: Path) -> RowFile:
 
     Raises:
         InputError: a word is not a finite number, lines have different lengths, or there are none.
+        OSError: the copy cannot be written.
     """
     n_columns, n_rows, line = 0, 0, 1
     try:
         source = path.open("rb")
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path) from None
-    with source, binary.open("wb") as target:
+    with source, FileIO(binary, "w") as target:
         rest, more = b"", True
         while more:
             try:
@@ -62,7 +66,7 @@ def read_numbers(path: Path) -> Floats:
     return _parse(text, Place(path, 1))
 
 
-def _copy_lines(text: bytes, target: object, n_columns: int, place: Place) -> tuple[int, int]:
+def _copy_lines(text: bytes, target: FileIO, n_columns: int, place: Place) -> tuple[int, int]:
     """Parse whole lines and append their numbers; the number of columns, and that of rows."""
     counts = _count_words(text)
     filled = counts[counts > 0]
@@ -74,7 +78,9 @@ def _copy_lines(text: bytes, target: object, n_columns: int, place: Place) -> tu
     if wrong.size:
         at = Place(place.path, (place.line or 1) + int(wrong[0]))
         raise at.error(f"{counts[wrong[0]]} numbers in this line, {width} in the lines before")
-    numbers.tofile(target)  # type: ignore[arg-type]
+    left = numbers.data.cast("B")
+    while left:
+        left = left[target.write(left) :]
     return width, len(filled)
 
 
@@ -97,7 +103,7 @@ def _parse(text: bytes, place: Place) -> Floats:
             numbers = np.fromstring(text.decode("ascii"), sep=" ")
     except (ValueError, DeprecationWarning):
         raise _complaint(text, place) from None
-    if not np.isfinite(numbers).all():
+    if not np.abs(numbers).max(initial=0.0) <= MAX_NUMBER:
         raise _complaint(text, place)
     return numbers
 

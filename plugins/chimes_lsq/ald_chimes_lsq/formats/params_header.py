@@ -8,9 +8,12 @@ from typing import cast
 import attrs
 
 from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, PairType, Transform
-from ald_chimes_lsq.formats.setup_sections import Row, parse_special
+from ald_chimes_lsq.formats.control_lines import Row
+from ald_chimes_lsq.formats.cursor import Cursor
+from ald_chimes_lsq.formats.setup_sections import parse_special
 from ald_chimes_lsq.formats.tokens import (
     Place,
+    check_transform,
     parse_boolean,
     parse_fraction,
     parse_integer,
@@ -22,78 +25,17 @@ from ald_chimes_lsq.topology import (
     Exclusion,
     SpecialCutoffs,
     build_basis,
+    check_orders,
     pair_order,
 )
 from ald_core.errors import InputError
 
 _SWITCHES = ("USECOUL", "FITCOUL", "USEPOVR", "FITPOVR", "USE3BCH", "USE4BCH", "EXCLD1B", "EXCLD2B")
 _TRANSFORMS = ("MORSE", "INVRSE_R", "NONE", "DEFAULT")
+MAX_PENALTY_DISTANCE = 10.0
+"""Å; some 0.01 is usual."""
 ReadPair = Callable[[Sequence[str], Place, int], tuple[PairType, Transform]]
 """Reads the words of row n of the table of pairs."""
-
-
-@attrs.define
-class Cursor:
-    """A position in the lines of a file; blank lines and comments are stepped over."""
-
-    path: Path
-    lines: list[tuple[int, str]]
-    """Line number and stripped text of every line that says something."""
-    position: int = 0
-    comments: tuple[str, ...] = ()
-
-    @classmethod
-    def over(cls, text: str, path: Path) -> "Cursor":
-        """Start at the first line of a text that is neither blank nor a comment."""
-        raw = text.split("\n")
-        lines = [(n, stripped) for n, line in enumerate(raw, start=1) if (stripped := line.strip())]
-        lines = [(n, line) for n, line in lines if not line.startswith("!")]
-        first = lines[0][0] if lines else 1
-        return cls(path, lines, comments=tuple(raw[: first - 1]))
-
-    @property
-    def place(self) -> Place:
-        """Where the current line stands."""
-        if self.position < len(self.lines):
-            return Place(self.path, self.lines[self.position][0])
-        return Place(self.path, self.lines[-1][0] if self.lines else None)
-
-    @property
-    def line(self) -> str:
-        """The current line; InputError at the end of the file."""
-        if self.position >= len(self.lines):
-            raise self.place.error("the file ends too early; it is incomplete")
-        return self.lines[self.position][1]
-
-    def at(self, phrase: str) -> bool:
-        """Whether the current line begins with a phrase."""
-        return self.position < len(self.lines) and self.line.startswith(phrase)
-
-    def skip(self) -> None:
-        """Go to the next line."""
-        self.position += 1
-
-    def expect(self, phrase: str) -> tuple[list[str], Place]:
-        """Take a line that must begin with a phrase; the words after it and its place."""
-        place, line = self.place, self.line
-        if not line.startswith(phrase):
-            raise place.error(f"expected '{phrase}', found '{line[:60]}'")
-        self.skip()
-        return line[len(phrase) :].split(), place
-
-    def row(self, n_words: int, what: str) -> tuple[list[str], Place]:
-        """Take a line that must have a number of words."""
-        place, words = self.place, self.line.split()
-        if len(words) != n_words:
-            raise place.error(f"expected {what}, found '{' '.join(words)[:60]}'")
-        self.skip()
-        return words, place
-
-    def finish(self) -> None:
-        """Check that the file ends here, with ENDFILE."""
-        self.expect("ENDFILE")
-        if self.position < len(self.lines):
-            raise self.place.error("there is text after ENDFILE; remove it")
 
 
 @attrs.frozen
@@ -140,7 +82,7 @@ class Header:
                 fit_charges=self.fit_charges,
             )
         except InputError as error:
-            raise InputError(error.reason, path=path, line=error.line) from None
+            raise Place(path, error.line).error(error.reason) from None
 
 
 @attrs.define
@@ -244,6 +186,10 @@ def _read_orders(cursor: Cursor) -> tuple[int, int, int]:
     if [parse_number(w, "the Chebyshev range", place) for w in words[4:]] not in ([], [-1.0, 1.0]):
         raise place.error("only the Chebyshev range '-1 1' is supported")
     o2, o3, o4 = [*orders, 0, 0][:3]
+    try:
+        check_orders((o2, o3, o4))
+    except InputError as error:
+        raise place.error(error.reason) from None
     return o2, o3, o4
 
 
@@ -286,6 +232,9 @@ def read_pair_table(
     if number != len(order):
         raise place.error(f"{len(types)} atom types make {len(order)} pairs, found {number}")
     if cursor.at("#"):
+        names = cursor.line.split()
+        if "S_MINIM" in names and "S_MAXIM" in names[: names.index("S_MINIM")]:
+            raise cursor.place.error("the columns are S_MINIM, then S_MAXIM; exchange them")
         cursor.skip()
     position = {t.name: i for i, t in enumerate(types)}
     pairs: dict[int, PairType] = {}
@@ -321,9 +270,13 @@ def _read_pair(words: Sequence[str], place: Place, row: int) -> tuple[PairType, 
             f"one of {', '.join(_TRANSFORMS)}, and for MORSE its length; found '{' '.join(words)[:80]}'"
         )
     word = "NONE" if words[at] == "DEFAULT" else words[at]
-    if word == "MORSE" and len(words) != at + 2:
-        raise place.error("MORSE needs one number after it, MORSE_LAMBDA in Å")
+    if len(words) > at + 2 or (word == "MORSE" and len(words) != at + 2):
+        raise place.error(
+            f"one number, MORSE_LAMBDA in Å, stands after {word}; found '{' '.join(words[at + 1 :])}'"
+        )
     rmin, rmax = (parse_number(w, "a cutoff", place) for w in words[3:5])
+    if at == 6:
+        parse_number(words[5], "S_DELTA", place)
     morse_lambda = (
         parse_number(words[at + 1], "MORSE_LAMBDA", place) if len(words) > at + 1 else 1.0
     )
@@ -335,6 +288,7 @@ def _read_pair(words: Sequence[str], place: Place, row: int) -> tuple[PairType, 
         )
     if word == "INVRSE_R" and rmin == 0.0:
         raise place.error(f"pair {words[1]} {words[2]}: S_MINIM must be positive for INVRSE_R")
+    check_transform(word, rmin, rmax, morse_lambda, place)
     return PairType(words[1], words[2], rmin, rmax, morse_lambda), cast("Transform", word)
 
 
@@ -390,6 +344,10 @@ def _read_penalty(cursor: Cursor, options: _Options) -> None:
     if value < 0.0:
         raise place.error(f"the penalty must not be negative, found {words[4]}")
     name = "penalty_distance" if words[3] == "DIST:" else "penalty_scaling"
+    if name == "penalty_distance" and value > MAX_PENALTY_DISTANCE:
+        raise place.error(
+            f"the penalty must begin within {MAX_PENALTY_DISTANCE:g} Å of S_MINIM, found {words[4]}"
+        )
     if getattr(options, name) is not None:
         raise place.error(f"{phrase} {words[3]} is given twice")
     setattr(options, name, value)

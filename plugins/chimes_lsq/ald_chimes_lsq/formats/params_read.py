@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis, ClusterType
-from ald_chimes_lsq.formats.params_header import Cursor, Header, read_header
+from ald_chimes_lsq.formats.cursor import Cursor
+from ald_chimes_lsq.formats.params_header import Header, read_header
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
 from ald_chimes_lsq.params import Coefficients, Floats, ParameterFile
 from ald_chimes_lsq.topology import Body, Exclusion, cluster_map, pair_map
@@ -143,6 +144,13 @@ def _read_clusters(cursor: Cursor, header: Header, body: Body) -> tuple[_Terms, 
     if number or cursor.at(title):
         cursor.expect(title)
     terms = tuple(_read_cluster(cursor, header, body) for _ in range(number))
+    seen: set[int] = set()
+    for own in terms:
+        if own.index >= number or own.index in seen:
+            raise own.place.error(
+                f"the index of a {body}-body type must be below {number} and occur once, found {own.index}"
+            )
+        seen.add(own.index)
     if cursor.at(_CLUSTER_STARTS[body]):
         raise cursor.place.error(
             f"there are more than the {number} {body}-body types that were announced"
@@ -222,6 +230,10 @@ def _match(
         if tuple(powers) not in allowed:
             raise own.place.error(f"the powers {powers} leave an atom of this cluster untouched")
     _check_orbits(cluster, own)
+    if own.unique not in {-1, cluster.n_parameters, len(set(own.parameters.tolist()))}:
+        raise own.place.error(
+            f"UNIQUE of this cluster must be {cluster.n_parameters}, or -1 in a reduced file; found {own.unique}"
+        )
     if np.array_equal(own.powers, cluster.powers) and np.array_equal(
         own.parameters, cluster.parameters
     ):

@@ -11,7 +11,8 @@ from typing import Literal, cast
 import attrs
 
 from ald_chimes_lsq.basis import AtomType, Basis, Cutoff, InnerRule, Transform
-from ald_chimes_lsq.formats.setup_sections import Row, Sections, read_sections
+from ald_chimes_lsq.formats.control_lines import Row
+from ald_chimes_lsq.formats.setup_sections import WITHOUT_EFFECT, Sections, read_sections
 from ald_chimes_lsq.formats.setup_tables import (
     ChargeConstraint,
     read_constraints,
@@ -85,8 +86,16 @@ class FitSetup:
     skip_frames: int = 0
     neighbours: Neighbours = "big"
     charge_constraints: tuple[ChargeConstraint, ...] = ()
+    trajectory_line: int | None = None
+    """Of the file name, for messages"""
+    n_frames_line: int | None = None
     ignored_keys: tuple[str, ...] = ()
     """Keys that have no effect, as they stand in the file."""
+
+    @property
+    def unknown_keys(self) -> tuple[str, ...]:
+        """Those of them that never had a meaning."""
+        return tuple(key for key in self.ignored_keys if key not in WITHOUT_EFFECT)
 
     @property
     def has_offsets(self) -> bool:
@@ -106,23 +115,19 @@ def read_setup(path: Path | str) -> FitSetup:
     keys = sections.keys
     fit_charges = _boolean(keys, "FITCOUL", path)
     hierarchical = _boolean(keys, "HIERARC", path)
-    fit_stress = _read_stress(keys, path)
-    if fit_charges and fit_stress.rows != "none":
-        raise Place(path, keys["FITSTRS"].line).error(
-            "stresses cannot be fitted together with charges; set FITSTRS or FITCOUL to false"
-        )
     types = read_types(sections, path, fit_charges)
     basis = _read_basis(sections, path, types, hierarchical, fit_charges)
     # Without charges they have no effect, but a line that slipped in among them belongs elsewhere.
     constraints = read_constraints(sections, path, basis)
     trajectory, multi = _read_trajectory(keys, path)
+    n_frames = _integer(keys, "NFRAMES", path)
     return FitSetup(
         path=path,
         basis=basis,
         trajectory=trajectory,
         multi=multi,
-        n_frames=_integer(keys, "NFRAMES", path),
-        fit_stress=fit_stress,
+        n_frames=n_frames,
+        fit_stress=_read_stress(keys, path, n_frames),
         fit_energy=_read_energy(keys, path),
         n_layers=_integer(keys, "NLAYERS", path),
         wrap=_boolean(keys, "WRAPTRJ", path),
@@ -131,6 +136,8 @@ def read_setup(path: Path | str) -> FitSetup:
         skip_frames=_integer(keys, "SKPFRMS", path, minimum=None),
         neighbours=_read_neighbours(keys, path),
         charge_constraints=constraints if fit_charges else (),
+        trajectory_line=keys["TRJFILE"].line,
+        n_frames_line=keys["NFRAMES"].line if "NFRAMES" in keys else None,
         ignored_keys=sections.ignored,
     )
 
@@ -141,7 +148,7 @@ def _located(place: Place) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(error.reason, path=place.path, line=error.line or place.line) from None
+        raise Place(place.path, error.line or place.line).error(error.reason) from None
 
 
 def _place(row: Row, path: Path) -> Place:
@@ -175,7 +182,7 @@ def _count(row: Row, key: str, path: Path) -> int:
     return parse_integer(row.words[1], f"{key} {row.words[0]}", _place(row, path), minimum=0)
 
 
-def _read_stress(keys: Mapping[str, Row], path: Path) -> StressFit:
+def _read_stress(keys: Mapping[str, Row], path: Path, n_frames: int) -> StressFit:
     row = keys.get("FITSTRS")
     if row is None:
         return StressFit()
@@ -185,15 +192,28 @@ def _read_stress(keys: Mapping[str, Row], path: Path) -> StressFit:
     if word in _FIRST_ALL:
         return StressFit("full", _count(row, "FITSTRS", path))
     if word in _ALL:
+        # Published files have the number of all frames after it.
+        if len(row.words) > 1 and (n := _count(row, "FITSTRS", path)) < n_frames:
+            raise _place(row, path).error(
+                f"FITSTRS: '{word} {n}' fits the stresses of all {n_frames} frames (NFRAMES), not of {n}; write "
+                f"'FIRSTALL {n}' or 'ALL'"
+            )
         return StressFit("full")
     try:
-        return StressFit(
-            "diagonal" if parse_boolean(word, "FITSTRS", _place(row, path)) else "none"
-        )
+        wanted = parse_boolean(word, "FITSTRS", _place(row, path))
     except InputError:
         raise _place(row, path).error(
             f"FITSTRS '{word}' is unknown; it must be one of: false, true, FIRST n, ALL, FIRSTALL n"
         ) from None
+    _refuse_number(row, "FITSTRS", path)
+    return StressFit("diagonal" if wanted else "none")
+
+
+def _refuse_number(row: Row, key: str, path: Path) -> None:
+    if len(row.words) > 1:
+        raise _place(row, path).error(
+            f"{key}: '{row.words[0]}' has nothing after it, found '{row.words[1]}'; remove that"
+        )
 
 
 def _read_energy(keys: Mapping[str, Row], path: Path) -> EnergyFit:
@@ -203,11 +223,13 @@ def _read_energy(keys: Mapping[str, Row], path: Path) -> EnergyFit:
     if row.words[0] in _FIRST:
         return EnergyFit(True, _count(row, "FITENER", path))
     try:
-        return EnergyFit(parse_boolean(row.words[0], "FITENER", _place(row, path)))
+        wanted = parse_boolean(row.words[0], "FITENER", _place(row, path))
     except InputError:
         raise _place(row, path).error(
             f"FITENER '{row.words[0]}' is unknown; it must be one of: false, true, FIRST n"
         ) from None
+    _refuse_number(row, "FITENER", path)
+    return EnergyFit(wanted)
 
 
 def _read_trajectory(keys: Mapping[str, Row], path: Path) -> tuple[Path, bool]:
@@ -225,6 +247,7 @@ def _read_neighbours(keys: Mapping[str, Row], path: Path) -> Neighbours:
     if row is None:
         return "big"
     if not parse_boolean(row.words[0], "USENEIG", _place(row, path)):
+        _refuse_number(row, "USENEIG", path)
         return "none"
     if len(row.words) > 1:
         parse_word(row.words[1], "USENEIG true", ("SMALL",), _place(row, path))
@@ -271,6 +294,7 @@ def _read_cutoff(keys: Mapping[str, Row], path: Path) -> Cutoff:
         return Cutoff()
     place = _place(row, path)
     if parse_word(row.words[0], "FCUTTYP", ("CUBIC", "TERSOFF"), place) == "CUBIC":
+        _refuse_number(row, "FCUTTYP", path)
         return Cutoff()
     if len(row.words) < 2:
         raise place.error(
@@ -287,6 +311,7 @@ def _read_inner(keys: Mapping[str, Row], path: Path) -> InnerRule:
     allowed = ("SMOOTH", "ZERO_DERIV", "CONSTANT_DERIV")
     kind = parse_word(row.words[0], "CHEBYFIX", allowed, place)
     if kind != "SMOOTH":
+        _refuse_number(row, "CHEBYFIX", path)
         return InnerRule(cast("Literal['ZERO_DERIV', 'CONSTANT_DERIV']", kind))
     if len(row.words) < 2:
         raise place.error(

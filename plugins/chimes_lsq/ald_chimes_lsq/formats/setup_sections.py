@@ -1,16 +1,14 @@
 """Cuts `fm_setup.in` into keys, tables and lists; comments are gone, line numbers are kept."""
 
-import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
 import attrs
 
-from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, parse_word
+from ald_chimes_lsq.formats.control_lines import END, Row, check_spelling, significant_rows
+from ald_chimes_lsq.formats.tokens import MAX_CUTOFF, Place, parse_integer, parse_number, parse_word
 from ald_chimes_lsq.topology import Body, EdgeCutoffs, Exclusion, SpecialCutoffs
-from ald_core.errors import InputError
 
 KEYS = (
     "TRJFILE",
@@ -30,19 +28,24 @@ KEYS = (
     "NATMTYP",
     "FCUTTYP",
 )
-_TABLES = ("TYPEIDX", "PAIRIDX")
-_KNOWN = (*KEYS, *_TABLES, "ENDFILE")
-_WITHOUT_EFFECT = ("FITPOVR", "CNSCOUL", "SLFCNST", "VERBOSE", "USECHNS", "USEOVRP", "NIJBINS")
-_KEY = re.compile("[A-Z][A-Z0-9_]{3,}")
+_COLUMNS = {
+    "TYPEIDX": ("ATM_TYP", "ATMCHRG", "ATMMASS"),
+    "PAIRIDX": ("ATM_TY1", "ATM_TY1", "S_MINIM", "S_MAXIM", "S_DELTA", "MORSE_LAMBDA"),
+}
+_TABLES = tuple(_COLUMNS)
+_MOST_WORDS = {
+    "TRJFILE": 2,
+    "FITSTRS": 2,
+    "FITENER": 2,
+    "PAIRTYP": 6,
+    "CHEBYFIX": 2,
+    "USENEIG": 2,
+    "FCUTTYP": 2,
+}
+"""Values of other keys are one word."""
+WITHOUT_EFFECT = ("FITPOVR", "CNSCOUL", "SLFCNST", "VERBOSE", "USECHNS", "USEOVRP", "NIJBINS")
+_KNOWN = (*KEYS, *_TABLES, *WITHOUT_EFFECT, END)
 _PHRASES = ("EXCLUDE", "SPECIAL", "CHARGE")
-
-
-@attrs.frozen
-class Row:
-    """The words of one line."""
-
-    line: int
-    words: tuple[str, ...]
 
 
 @attrs.frozen
@@ -73,7 +76,7 @@ def read_sections(text: str, path: Path) -> Sections:
     Raises:
         InputError: for a line that belongs to nothing, for keys that look like a known one, for anything given twice.
     """
-    rows = _significant_rows(text, path)
+    rows = significant_rows(text, path)
     keys: dict[str, Row] = {}
     tables: dict[str, Table] = {}
     specials: list[SpecialCutoffs] = []
@@ -92,6 +95,8 @@ def read_sections(text: str, path: Path) -> Sections:
             name = word or "CHARGE CONSTRAINTS"
             _refuse_repeated(tables, name, row, path)
             tables[name] = Table(row.line, _rows_before_keyword(rows, position))
+            if name in _COLUMNS:
+                _check_columns(name, row, tables[name], path)
             position += len(tables[name].rows)
         elif word is not None:
             ignored.append(word)
@@ -119,42 +124,19 @@ def read_sections(text: str, path: Path) -> Sections:
     )
 
 
-def _significant_rows(text: str, path: Path) -> list[Row]:
-    """Lines with words on them, up to the ENDFILE line."""
-    rows: list[Row] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        words = tuple(line.split("!", 1)[0].split("##", 1)[0].split())
-        if words[:3] == ("#", "ENDFILE", "#"):
-            return rows
-        if words:
-            rows.append(Row(number, words))
-    raise InputError("the last line '# ENDFILE #' is missing; the file is incomplete", path=path)
-
-
 def _keyword(row: Row, path: Path) -> str | None:
     """The keyword that a line holds, known or not; None for lines that hold none."""
-    words = row.words
-    if not words[0].startswith("#"):
+    if not row.words[0].startswith("#"):
         return None
-    written_right = words[0] == "#" and words[2:3] == ("#",)
-    word = words[0].strip("#") or (words[1].strip("#") if len(words) > 1 else "")
-    if written_right and (word in _TABLES or word == "TRJFILE"):
-        return word
-    if written_right and len(words) == 3 and word in (*KEYS, *_WITHOUT_EFFECT):
-        return word
-    if word in _KNOWN:
+    check_spelling(row, _KNOWN, path)
+    # Names of columns follow that of a table; behind other keys stands nothing.
+    has_more = len(row.words) > 3 and row.key not in (*_TABLES, "TRJFILE")
+    if has_more and row.key in _KNOWN:
         raise Place(path, row.line).error(
-            f"the key {word} is written '{' '.join(words)}'; "
-            f"write '# {word} #' on a line of its own and the value on the next line"
+            f"the key {row.key} is written '{' '.join(row.words)[:60]}'; "
+            f"write '# {row.key} #' on a line of its own and the value on the next line"
         )
-    near = difflib.get_close_matches(word.upper(), _KNOWN, n=1, cutoff=0.8)
-    if near and word not in _WITHOUT_EFFECT:
-        raise Place(path, row.line).error(f"no such key '{word}'; did you mean '# {near[0]} #'?")
-    if not written_right or len(words) > 3:
-        return None
-    if not _KEY.fullmatch(word):
-        raise Place(path, row.line).error(f"'{' '.join(words)}' is no key; keys are capital words")
-    return word
+    return None if has_more else row.key
 
 
 def _refuse_repeated(
@@ -178,7 +160,32 @@ def _rows_before_keyword(rows: Sequence[Row], start: int) -> tuple[Row, ...]:
 def _value(rows: Sequence[Row], position: int, key: str, row: Row, path: Path) -> Row:
     if position >= len(rows) or _begins_keyword(rows[position]):
         raise Place(path, row.line).error(f"the key {key} has no value; it stands on the next line")
-    return rows[position]
+    value = rows[position]
+    most = _MOST_WORDS.get(key, 1)
+    if len(value.words) > most:
+        raise Place(path, value.line).error(
+            f"{key} takes {most} words at most, found '{' '.join(value.words)[:60]}'; "
+            "remove the rest, or put '!' before a comment"
+        )
+    return value
+
+
+def _check_columns(name: str, heading: Row, table: Table, path: Path) -> None:
+    """Columns are read by their position, so names that stand elsewhere, and words without a name, are mistakes."""
+    names = [word.strip("#") for word in heading.words if word.strip("#")][1:]
+    for place, (found, right) in enumerate(zip(names, _COLUMNS[name], strict=False), start=2):
+        if found != right and found in _COLUMNS[name] and right in _COLUMNS[name]:
+            raise Place(path, heading.line).error(
+                f"column {place} of the table {name} is {right}, found {found}; keep the order "
+                f"{' '.join(_COLUMNS[name])}"
+            )
+    most = max(len(names), len(_COLUMNS[name])) + 1
+    for row in table.rows:
+        if len(row.words) > most:
+            raise Place(path, row.line).error(
+                f"{len(row.words)} words, but the table {name} has {most} columns: "
+                f"'{' '.join(row.words)[:60]}'; remove what is too much"
+            )
 
 
 def _rows_of_list(
@@ -255,6 +262,8 @@ def parse_cutoff(token: str, place: Place) -> float:
     value = parse_number(token, "a special cutoff", place)
     if value < 0.0:
         raise place.error(f"a special cutoff must not be negative, found {token}")
+    if value > MAX_CUTOFF:
+        raise place.error(f"a special cutoff must be at most {MAX_CUTOFF:g} Å, found {token}")
     return value
 
 

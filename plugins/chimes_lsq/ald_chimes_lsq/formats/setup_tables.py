@@ -5,8 +5,9 @@ from pathlib import Path
 import attrs
 
 from ald_chimes_lsq.basis import AtomType, Basis, PairType, Transform
-from ald_chimes_lsq.formats.setup_sections import Row, Sections
-from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number
+from ald_chimes_lsq.formats.control_lines import Row
+from ald_chimes_lsq.formats.setup_sections import Sections
+from ald_chimes_lsq.formats.tokens import Place, check_transform, parse_integer, parse_number
 from ald_chimes_lsq.topology import MAX_TYPES, pair_names
 from ald_core.errors import InputError
 
@@ -98,6 +99,7 @@ def read_pair(row: Row, path: Path, names: set[str], transform: Transform) -> Pa
         raise place.error(
             f"pair {first} {second}: MORSE_LAMBDA must be positive, found {morse_lambda:g}"
         )
+    check_transform(transform, rmin, rmax, morse_lambda, place)
     return PairType(first, second, rmin, rmax, morse_lambda)
 
 

@@ -11,6 +11,11 @@ from ald_core.errors import InputError
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+MAX_NUMBER = 1.0e100
+"""In any unit; larger ones overflow when they are multiplied."""
+MAX_CUTOFF = 1000.0
+"""Å"""
+_LONG = re.compile(r"\S{100,}")
 _TRUE = frozenset({"true", "True", "TRUE", "T", "t"})
 _FALSE = frozenset({"false", "False", "FALSE", "F", "f"})
 
@@ -23,8 +28,10 @@ class Place:
     line: int | None = None
 
     def error(self, message: str) -> InputError:
-        """Make the exception that complains about this place."""
-        return InputError(message, path=self.path, line=self.line)
+        """Make the exception that complains about this place; long and unprintable words are shown in short."""
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+        shown = _LONG.sub(lambda found: f"{found[0][:40]}…", shown)
+        return InputError(shown, path=self.path, line=self.line)
 
 
 def read_text(path: Path) -> str:
@@ -36,7 +43,10 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         raise InputError("this is not a text file (not valid UTF-8)", path=path) from None
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path) from None
+        shown = path if len(path.name) < 256 else path.with_name(f"{path.name[:40]}…")
+        raise InputError(f"cannot be read ({error.strerror})", path=shown) from None
+    except ValueError:
+        raise InputError("a file name cannot have a NUL byte", path=repr(str(path))) from None
     return text.replace("\r\n", "\n")
 
 
@@ -55,7 +65,32 @@ def parse_number(token: str, what: str, place: Place) -> float:
     value = float(token) if _NUMBER.fullmatch(token) else math.nan
     if not math.isfinite(value):
         raise place.error(f"{what} must be a finite number, found '{token}'")
+    if abs(value) > MAX_NUMBER:
+        raise place.error(
+            f"{what} is too large, found '{token}'; at most {MAX_NUMBER:g} is possible"
+        )
     return value
+
+
+def check_transform(
+    transform: str, rmin: float, rmax: float, morse_lambda: float, place: Place
+) -> None:
+    """Refuse cutoffs and a length between which the distance transform makes no difference that numbers can hold."""
+    if rmax > MAX_CUTOFF:
+        raise place.error(f"S_MAXIM must be at most {MAX_CUTOFF:g} Å, found {rmax:g}")
+    if transform == "MORSE":
+        ends = [math.exp(-r / morse_lambda) for r in (rmin, rmax)]
+        cure = f"MORSE_LAMBDA {morse_lambda:g} Å"
+    elif transform == "INVRSE_R":
+        ends = [1.0 / max(r, 1e-300) for r in (rmin, rmax)]
+        cure = f"S_MINIM {rmin:g} Å"
+    else:
+        return
+    if ends[0] > 1e100 or ends[0] < 1e-100 or (rmin < rmax and 1.0 - ends[1] / ends[0] < 1e-9):
+        raise place.error(
+            f"{cure} makes the {transform} transform the same for all distances from {rmin:g} to {rmax:g} Å; "
+            "use about a bond length"
+        )
 
 
 def parse_boolean(token: str, what: str, place: Place) -> bool:

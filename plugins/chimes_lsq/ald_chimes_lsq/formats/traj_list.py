@@ -1,12 +1,13 @@
 """Lists of trajectories (`TRJFILE` with `MULTI`), and the frames that a fit uses."""
 
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from ald_chimes_lsq.formats.setup import FitSetup
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
-from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_xyzf
+from ald_chimes_lsq.formats.xyzf import XyzfFrame, stream_xyzf
 
 
 @attrs.frozen
@@ -15,7 +16,7 @@ class TrajectoryEntry:
 
     n_frames: int
     path: Path
-    """Relative names are taken from the folder of the list."""
+    """Names are those of files in the folder of the control file, or else beside the list."""
     temperature: float | None = None
     """K"""
     force_flag: str = ""
@@ -26,11 +27,16 @@ class TrajectoryEntry:
     """Of the list, for messages"""
 
 
-def read_traj_list(path: Path | str) -> list[TrajectoryEntry]:
+def read_traj_list(path: Path | str, base: Path | None = None) -> list[TrajectoryEntry]:
     """Read a list of trajectories; those with 0 frames are left out.
 
+    Args:
+        path: the list.
+        base: folder of the control file; names are those of files there, or else beside the list.
+
     Raises:
-        InputError: the number of lines or of words is not what it should be, or there are no frames at all.
+        InputError: the number of lines or of words is not what it should be, there are no frames at all, or a file
+            is neither in `base` nor beside the list.
     """
     path = Path(path)
     lines = read_text(path).split("\n")
@@ -49,38 +55,85 @@ def read_traj_list(path: Path | str) -> list[TrajectoryEntry]:
             f"{number} trajectories are announced, but {len(rows) - 1} lines follow; "
             "correct the number or the list"
         )
-    entries = [_read_entry(words, Place(path, line), path.parent) for line, words in rows[1:]]
+    folders = [path.parent] if base is None else [base, path.parent]
+    entries = [_read_entry(words, Place(path, line), folders) for line, words in rows[1:]]
     used = [entry for entry in entries if entry.n_frames > 0]
     if not used:
         raise place.error("all trajectories of this list have 0 frames")
     return used
 
 
-def read_trajectories(setup: FitSetup) -> list[tuple[TrajectoryEntry, list[XyzfFrame]]]:
-    """Read the frames of a fit, trajectory by trajectory, in order; `NFRAMES` of them altogether.
+def iterate_trajectories(setup: FitSetup) -> Iterator[tuple[TrajectoryEntry, XyzfFrame]]:
+    """Read the frames of a fit one after another, `NFRAMES` of them altogether.
 
     Raises:
         InputError: there are fewer frames than `NFRAMES`, or a trajectory has fewer than its list says.
     """
+    _check_presence(setup.trajectory, Place(setup.path, setup.trajectory_line))
+    wanted = Place(setup.path, setup.n_frames_line)
     if not setup.multi:
-        frames = read_xyzf(setup.trajectory, setup.n_frames)
-        return [(TrajectoryEntry(setup.n_frames, setup.trajectory), frames)]
-    left = setup.n_frames
-    found = []
-    for entry in read_traj_list(setup.trajectory):
-        frames = read_xyzf(entry.path, min(left, entry.n_frames))
-        left -= len(frames)
-        if frames:
-            found.append((entry, frames))
-    if left > 0:
-        raise Place(setup.path).error(
-            f"NFRAMES is {setup.n_frames}, but the trajectories of {setup.trajectory.name} have "
-            f"{setup.n_frames - left} frames; set NFRAMES to that number"
+        alone = TrajectoryEntry(setup.n_frames, setup.trajectory)
+        n = yield from _iterate_entry(alone, setup.n_frames)
+        if n < setup.n_frames:
+            raise wanted.error(_too_few("NFRAMES is", setup.n_frames, setup.trajectory, n))
+        return
+    entries = read_traj_list(setup.trajectory, setup.path.parent)
+    total = sum(entry.n_frames for entry in entries)
+    if total < setup.n_frames:
+        raise wanted.error(
+            f"NFRAMES is {setup.n_frames}, but the trajectories of {setup.trajectory.name} have {total} frames; "
+            "set NFRAMES to that number"
         )
-    return found
+    left = setup.n_frames
+    for entry in entries:
+        place = Place(setup.trajectory, entry.line)
+        _check_presence(entry.path, place)
+        n = yield from _iterate_entry(entry, min(left, entry.n_frames))
+        if n < min(left, entry.n_frames):
+            raise place.error(_too_few("the list says", entry.n_frames, entry.path, n))
+        left -= n
+        if left == 0:
+            return
 
 
-def _read_entry(words: list[str], place: Place, folder: Path) -> TrajectoryEntry:
+def _iterate_entry(
+    entry: TrajectoryEntry, n_frames: int
+) -> Generator[tuple[TrajectoryEntry, XyzfFrame], None, int]:
+    """Frames of a trajectory; how many there were."""
+    n = 0
+    for frame in stream_xyzf(entry.path, n_frames):
+        n += 1
+        yield entry, frame
+    return n
+
+
+def _too_few(what: str, wanted: int, path: Path, found: int) -> str:
+    return f"{what} {wanted}, but {path.name} has {found} frames; correct the number"
+
+
+def _check_presence(path: Path, place: Place) -> None:
+    """Complain about a name that is in a file, where it stands."""
+    if not _is_present(path):
+        raise place.error(f"there is no file '{path}'; correct the name")
+
+
+def _is_present(path: Path) -> bool:
+    possible = "\0" not in str(path) and len(path.name) < 256
+    return possible and (path.exists() or path.is_symlink())
+
+
+def _find(name: str, folders: Sequence[Path], place: Place) -> Path:
+    """The first file of a name that there is; a single folder is not searched."""
+    paths = list(dict.fromkeys(folder / name for folder in folders))
+    if len(paths) == 1:
+        return paths[0]
+    found = [path for path in paths if _is_present(path)]
+    if not found:
+        raise place.error(f"there is neither {paths[0]} nor {paths[1]}; correct the name")
+    return found[0]
+
+
+def _read_entry(words: list[str], place: Place, folders: Sequence[Path]) -> TrajectoryEntry:
     if len(words) not in {2, 3, 5, 6}:
         raise place.error(
             "a line is 'frames file', 'frames file temperature', 'frames file F S E' or "
@@ -95,5 +148,5 @@ def _read_entry(words: list[str], place: Place, folder: Path) -> TrajectoryEntry
             raise place.error(f"the temperature must not be negative, found {words[2]}")
     flags = ["" if word == "None" else word for word in words[-3:]] if len(words) > 3 else [""] * 3
     force, stress, energy = flags
-    path = folder / words[1]
+    path = folders[0] / words[1] if n_frames == 0 else _find(words[1], folders, place)
     return TrajectoryEntry(n_frames, path, temperature, force, stress, energy, place.line)

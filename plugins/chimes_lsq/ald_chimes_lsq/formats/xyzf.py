@@ -6,17 +6,24 @@ element, position and force.
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.formats.setup import StressRows
-from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_integer, parse_number
+from ald_chimes_lsq.new_files import write_file
+from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 
+_PIECE = 10_000
+"""Atoms that are read at a time."""
 NON_ORTHO = "NON_ORTHO"
 _LAYOUTS = (
     "a header is 'Lx Ly Lz' or 'NON_ORTHO ax ay az bx by bz cx cy cz', then nothing, 3 or 6 stresses, "
@@ -44,29 +51,27 @@ class XyzfFrame:
     path: Path | None = None
     line: int | None = None
     """Line of the header."""
+    offset: int | None = None
+    """Bytes of the file before the frame"""
 
     def fitted_labels(
         self, stress: StressRows, energy: bool
     ) -> tuple[tuple[float, ...] | None, float | None]:
-        """Stress and energy as the control file of a fit makes the ChIMES program read them.
-
-        Stresses are the 3 or 6 words after the cell, the energy is the last word, whatever they were meant to be.
+        """Stress and energy that a fit asks for; of 6 stresses the first 3 for diagonal ones.
 
         Raises:
-            InputError: the header is too short.
+            InputError: the frame does not have them.
         """
-        place = Place(self.path, self.line)
-        words = self.header[_cell_width(self.header) :]
         count = {"none": 0, "diagonal": 3, "full": 6}[stress]
-        needed = count + energy
-        if len(words) < needed:
-            raise place.error(
-                f"the fit asks for {count} stresses{' and an energy' if energy else ''} "
-                f"(FITSTRS, FITENER), but {len(words)} numbers follow the cell in this header"
+        own = self.stress or ()
+        if len(own) < count or (energy and self.energy is None):
+            wanted = [f"{count} stresses"] * bool(count) + ["an energy"] * energy
+            found = [f"{len(own)} stresses" if own else "no stresses"]
+            found.append("no energy" if self.energy is None else "an energy")
+            raise Place(self.path, self.line).error(
+                f"the fit asks for {' and '.join(wanted)} (FITSTRS, FITENER), but this frame has {' and '.join(found)}"
             )
-        values = tuple(parse_number(word, "a stress", place) for word in words[:count])
-        said = parse_number(words[-1], "the energy", place) if energy else None
-        return values or None, said
+        return own[:count] or None, self.energy if energy else None
 
 
 def read_xyzf(path: Path | str, n_frames: int | None = None) -> list[XyzfFrame]:
@@ -80,42 +85,117 @@ def read_xyzf(path: Path | str, n_frames: int | None = None) -> list[XyzfFrame]:
         InputError: a frame is truncated, empty or malformed, or there are fewer frames than asked for.
     """
     path = Path(path)
-    frames = list(itertools.islice(iterate_xyzf(read_text(path), path), n_frames))
-    if not frames and n_frames != 0:
-        raise Place(path).error("there are no frames in this file")
+    frames = list(stream_xyzf(path, n_frames))
     if n_frames is not None and len(frames) < n_frames:
         raise Place(path).error(f"{n_frames} frames are asked for, but the file has {len(frames)}")
     return frames
 
 
+def stream_xyzf(path: Path, n_frames: int | None = None) -> Iterator[XyzfFrame]:
+    """Frames from the start of a file, one in memory at a time; there may be fewer than `n_frames`.
+
+    Raises:
+        InputError: a frame is truncated or malformed, or there are none.
+    """
+    last = None
+    with _reading(path) as stream:
+        for last in itertools.islice(_iterate(stream, path), n_frames):
+            yield last
+        if last is not None and n_frames is not None:
+            _check_end(stream, last)
+    if last is None and n_frames != 0:
+        raise Place(path).error("there are no frames in this file")
+
+
+def read_frame(path: Path, offset: int, line: int) -> XyzfFrame:
+    """Read the frame whose number of atoms is at a byte of a file, in a line that is known."""
+    with _reading(path) as stream:
+        stream.seek(offset)
+        for frame in _iterate(stream, path, line):
+            return frame
+    raise Place(path, line).error("the frame is no longer there; the file was changed")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Open a file; what goes wrong while it is read is told in one sentence."""
+    if "\0" in str(path):
+        raise InputError("a file name cannot have a NUL byte", path=repr(str(path)))
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
+    except UnicodeDecodeError:
+        raise InputError("this is not a text file (not valid UTF-8)", path=path) from None
+    except OSError as error:
+        shown = path if len(path.name) < 256 else path.with_name(f"{path.name[:40]}…")
+        raise InputError(f"cannot be read ({error.strerror})", path=shown) from None
+
+
+def _check_end(stream: BinaryIO, last: XyzfFrame) -> None:
+    """Refuse anything behind the last frame that is used but another one, since its number of atoms may be wrong."""
+    start = (last.line or 0) + len(last.elements) + 1
+    for number, line in enumerate(stream, start=start):
+        if words := line.decode().split():
+            if len(words) > 1 or not words[0].isdigit():
+                raise Place(last.path, number).error(
+                    f"expected the number of atoms of the next frame, found '{' '.join(words)[:60]}'; "
+                    "is the number of atoms of the frame before right?"
+                )
+            return
+
+
 def iterate_xyzf(text: str, path: Path | None = None) -> Iterator[XyzfFrame]:
     """Frames of a text one after another; `path` is for messages."""
-    lines = text.rstrip().split("\n")
-    position = 0
-    while position < len(lines):
-        words = lines[position].split()
+    return _iterate(BytesIO(text.encode()), path)
+
+
+def _iterate(stream: BinaryIO, path: Path | None, line: int = 1) -> Iterator[XyzfFrame]:
+    """Frames from where a stream stands, which is at the beginning of a line."""
+    number = line - 1
+    while text := stream.readline():
+        number += 1
+        words = text.decode().split()
         if not words:
-            position += 1
             continue
-        place = Place(path, position + 1)
+        place = Place(path, number)
         if len(words) != 1:
             raise place.error(
-                f"expected the number of atoms of the next frame, found '{lines[position].strip()[:60]}'"
+                f"expected the number of atoms of the next frame, found '{' '.join(words)[:60]}'"
             )
         n_atoms = parse_integer(words[0], "the number of atoms", place, minimum=1)
-        block = lines[position + 1 : position + 2 + n_atoms]
-        if len(block) < n_atoms + 1:
+        offset = stream.tell() - len(text)
+        header, rows = stream.readline().decode().split(), _read_rows(stream, n_atoms)
+        filled = [row for row in rows if row]
+        if len(filled) < n_atoms and not any(later.strip() for later in stream):
             raise place.error(
-                f"a frame of {n_atoms} atoms begins here, but the file ends after "
-                f"{max(len(block) - 1, 0)} of them; it is truncated"
+                f"a frame of {n_atoms} atoms begins here, but the file ends after {len(filled)} of them; "
+                "it is truncated"
             )
-        yield _read_frame(block, position + 2, path)
-        position += n_atoms + 2
+        yield _read_frame(tuple(header), rows, Place(path, number + 1), offset)
+        number += n_atoms + 1
+
+
+def _read_rows(stream: BinaryIO, n_atoms: int) -> list[list[str]]:
+    """Words of the lines of so many atoms; fewer at the end of the file, or behind a line that is not one of an atom.
+
+    So a wrong number of atoms does not bring the whole file into memory.
+    """
+    rows: list[list[str]] = []
+    while len(rows) < n_atoms:
+        lines = list(itertools.islice(stream, min(n_atoms - len(rows), _PIECE)))
+        more = [line.split() for line in b"".join(lines).decode().split("\n")]
+        # Behind the last newline nothing is left.
+        rows += more[: len(lines)]
+        if len(lines) < _PIECE or any(len(row) != 7 for row in rows[-len(lines) :]):
+            break
+    return rows
 
 
 def write_xyzf(path: Path | str, frames: Iterable[XyzfFrame]) -> None:
     """Write frames; cell, stress and energy are written, the words of `header` are not looked at."""
-    Path(path).write_text(format_xyzf(list(frames)), encoding="utf-8")
+    write_file(Path(path), format_xyzf(list(frames)))
 
 
 def format_xyzf(frames: Sequence[XyzfFrame]) -> str:
@@ -143,16 +223,16 @@ def _cell_width(header: Sequence[str]) -> int:
     return 10 if header[:1] and header[0] == NON_ORTHO else 3
 
 
-def _read_frame(block: Sequence[str], line: int, path: Path | None) -> XyzfFrame:
-    """Read header and atoms; `line` is the number of the header line."""
-    header = tuple(block[0].split())
-    cell, stress, energy = _read_header(header, Place(path, line))
-    rows = [text.split() for text in block[1:]]
+def _read_frame(
+    header: tuple[str, ...], rows: Sequence[Sequence[str]], place: Place, offset: int
+) -> XyzfFrame:
+    """Make a frame of the words of its lines; `place` is that of the header."""
+    cell, stress, energy = _read_header(header, place)
     numbers = _numbers(rows)
     if numbers is None:
-        for offset, row in enumerate(rows, start=1):
-            _check_atom(row, Place(path, line + offset))
-        raise Place(path, line).error("the atoms of this frame cannot be read")
+        for number, row in enumerate(rows, start=1):
+            _check_atom(row, Place(place.path, (place.line or 0) + number))
+        raise place.error("the atoms of this frame cannot be read")
     return XyzfFrame(
         elements=tuple(row[0] for row in rows),
         cell=cell,
@@ -161,8 +241,9 @@ def _read_frame(block: Sequence[str], line: int, path: Path | None) -> XyzfFrame
         header=header,
         stress=stress,
         energy=energy,
-        path=path,
-        line=line,
+        path=None if place.path is None else Path(place.path),
+        line=place.line,
+        offset=offset,
     )
 
 
@@ -174,8 +255,9 @@ def _numbers(rows: Sequence[Sequence[str]]) -> Floats | None:
         numbers = np.array([[float(word) for word in row[1:]] for row in rows])
     except ValueError:
         return None
-    # float() also reads 1_000.
-    fine = np.isfinite(numbers).all() and not any("_" in word for row in rows for word in row[1:])
+    # float() also reads 1_000 and digits of other scripts; the largest numbers overflow when units are converted.
+    letters = "".join(itertools.chain.from_iterable(row[1:] for row in rows))
+    fine = np.abs(numbers).max() <= MAX_NUMBER and letters.isascii() and "_" not in letters
     return numbers if fine else None
 
 

@@ -37,4 +37,4 @@ def fill_rows(
         if packed.order3 > 0:
             triplet_rows(packed, columns, lists, types, want_energy, rows, virials, energies)
         if packed.order4 > 0:
-            quad_rows(packed, columns, lists, types, want_energy, rows, virials, energies)
+            quad_rows(packed, columns, lists, want_energy, rows, virials, energies)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ald_chimes_lsq.engine import Lists, PackedModel
 from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
+from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.neighbours import invert
+from ald_chimes_lsq.kernels.packing import PackedModel
 
 TWO_PI = 2.0 * math.pi
 ROOT_PI = math.sqrt(math.pi)

@@ -1,16 +1,28 @@
 """Compiled search for quadruplets, listed as triangles with the atoms (apexes) that are bonded to all three corners."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
-from ald_chimes_lsq.kernels.growth import grow_rows
 from ald_chimes_lsq.kernels.packing import PackedModel
 from ald_chimes_lsq.kernels.simd import at
 
-# For each of the four triangles of a quadruplet abcd, the bonds from its corners to the apex, as positions in the list
-# ab, ac, ad, bc, bd, cd. The apex of triangle 0 is d, of 1 c, of 2 b, of 3 a.
-_LEGS = np.array([[2, 4, 5], [1, 3, 5], [0, 3, 4], [0, 1, 2]])
+
+class Stars(NamedTuple):
+    """The bonds of each atom in both directions (*spokes*), and which of them span triangles."""
+
+    local: Integers
+    """(n_bonds, 2): number of the bond among the spokes of its first and of its second atom"""
+    spoke_start: Integers
+    """(n_atoms × n_types + 1,) row atom × n_types + type at the other end: its first spoke"""
+    bond: Integers
+    """(n_spokes,)"""
+    table_start: Integers
+    """(n_atoms + 1,) first entry of each atom in `third`"""
+    third: Integers
+    """For each atom a matrix over its spokes: the bond between the tips of two of them, plus 1; 0 if there is none"""
 
 
 @njit(**OPTIONS)
@@ -27,55 +39,140 @@ def find_apexes(
     n_types = packed.pair_of.shape[0]
     triangles = close_triangles(packed, types, triangles, ends, lengths, extra)
     triangles, order, triangle_types = sort_triangles(n_types, types, triangles, ends)
-    quads = find_quads(types.size, triangles, ends)
-    sets = edge_sets(packed)
+    stars = find_stars(n_types, types, triangles, ends)
+    sides, roots = sort_sides(n_types, triangles, order, ends, stars)
+    sets, limits = edge_sets(packed, extra)
     n_triangles = triangles.shape[0]
-    corners = np.empty((quads.shape[0], 4), np.int8)
     apex_start = np.zeros(n_triangles * n_types + 1, np.int32)
-    kept = 0
-    for q in range(quads.shape[0]):
-        if quad_slots(
-            sets,
-            packed.set_rmax,
-            n_types,
-            types,
-            quads,
-            q,
-            ends,
-            lengths,
-            slot_shift,
-            extra,
-            corners,
-            kept,
-        ):
-            for f in range(4):
-                # Kept ones move up, with the numbers of their triangles.
-                quads[kept, 6 + f] = quads[q, 6 + f]
-                apex_start[quads[q, 6 + f] * n_types + corners[kept, 3 - f] + 1] += 1
-            kept += 1
-    for row in range(apex_start.size - 1):
-        apex_start[row + 1] += apex_start[row]
-    cursor = np.empty(apex_start.size, np.int32)
-    for row in range(apex_start.size):
-        cursor[row] = apex_start[row]
-    apexes = np.empty((apex_start[-1], 3), np.int32)
-    for q in range(kept):
-        for f in range(4):
-            triangle = quads[q, 6 + f]
-            row = triangle * n_types + corners[q, 3 - f]
-            place = cursor[row]
-            cursor[row] = place + 1
-            for c in range(3):
-                apexes[place, c] = at(
-                    quads, 10 * q + at(_LEGS, 3 * f + at(order, 3 * triangle + c))
-                )
-    triangle_bonds = np.empty((n_triangles, 3), np.int32)
+    # One more than there are: where the next one would go can be written to.
+    apexes = np.empty((count_apexes(n_types, stars, roots) + 1, 3), np.int32)
+    spokes = np.empty(stars.bond.size + 1, np.int32)
+    count = 0
     for t in range(n_triangles):
-        # The side between corners x and y of (0, 1, 2) is number x + y - 1.
-        triangle_bonds[t, 0] = triangles[t, order[t, 0] + order[t, 1] - 1]
-        triangle_bonds[t, 1] = triangles[t, order[t, 0] + order[t, 2] - 1]
-        triangle_bonds[t, 2] = triangles[t, order[t, 1] + order[t, 2] - 1]
-    return triangle_bonds, triangle_types, apex_start, apexes
+        xy, xz, yz = at(sides, 3 * t), at(sides, 3 * t + 1), at(sides, 3 * t + 2)
+        atom, row_y, row_z = at(roots, 3 * t), at(roots, 3 * t + 1), at(roots, 3 * t + 2)
+        first = stars.spoke_start[atom * n_types]
+        corners = (triangle_types[t, 0] * n_types + triangle_types[t, 1]) * n_types
+        corners += triangle_types[t, 2]
+        for d in range(n_types):
+            # Edges xy, xz, xd, yz, yd, zd.
+            kind = 6 * (corners * n_types + d)
+            inside = (
+                (at(lengths, xy) < at(limits, kind))
+                & (at(lengths, xz) < at(limits, kind + 1))
+                & (at(lengths, yz) < at(limits, kind + 3))
+            )
+            if inside:
+                n_spokes = 0
+                begin = stars.spoke_start[atom * n_types + d]
+                end = stars.spoke_start[atom * n_types + d + 1]
+                for w in range(begin - first, end - first):
+                    # Without a branch, which could not be predicted.
+                    spokes[n_spokes] = w
+                    n_spokes += int(
+                        (at(stars.third, row_y + w) > 0) & (at(stars.third, row_z + w) > 0)
+                    )
+                limit_x, limit_y = at(limits, kind + 2), at(limits, kind + 4)
+                limit_z = at(limits, kind + 5)
+                shift_x = at(slot_shift, at(sets, kind + 2))
+                shift_y = at(slot_shift, at(sets, kind + 4))
+                shift_z = at(slot_shift, at(sets, kind + 5))
+                for k in range(n_spokes):
+                    w = at(spokes, k)
+                    xd = at(stars.bond, first + w)
+                    yd, zd = at(stars.third, row_y + w) - 1, at(stars.third, row_z + w) - 1
+                    apexes[count, 0] = shift_x + xd
+                    apexes[count, 1] = shift_y + yd
+                    apexes[count, 2] = shift_z + zd
+                    count += int(
+                        (at(lengths, xd) < limit_x)
+                        & (at(lengths, yd) < limit_y)
+                        & (at(lengths, zd) < limit_z)
+                    )
+            apex_start[t * n_types + d + 1] = count
+    return sides, triangle_types, apex_start, apexes[:count]
+
+
+@njit(**OPTIONS)
+def find_stars(n_types: int, types: Integers, triangles: Integers, ends: Integers) -> Stars:
+    """Spokes of all atoms, of bonds in triangles only."""
+    n, n_bonds = types.size, ends.shape[0]
+    local = np.empty((n_bonds, 2), np.int32)
+    for m in range(n_bonds):
+        local[m, 0] = -1
+    for k in range(triangles.size):
+        local[at(triangles, k), 0] = 0
+    # First place and, while they are dealt out, next place of each row.
+    spoke_start, cursor = np.zeros(n * n_types + 1, np.int64), np.zeros(n * n_types + 1, np.int64)
+    for m in range(n_bonds):
+        for end in range(2 if local[m, 0] == 0 else 0):
+            spoke_start[ends[m, end] * n_types + types[ends[m, 1 - end]] + 1] += 1
+    for row in range(n * n_types):
+        spoke_start[row + 1] += spoke_start[row]
+        cursor[row + 1] = spoke_start[row + 1]
+    bond = np.empty(spoke_start[n * n_types], np.int32)
+    for m in range(n_bonds):
+        for end in range(2 if local[m, 0] >= 0 else 0):
+            atom = ends[m, end]
+            row = atom * n_types + types[ends[m, 1 - end]]
+            bond[cursor[row]] = m
+            local[m, end] = cursor[row] - spoke_start[atom * n_types]
+            cursor[row] += 1
+    table_start = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        size = spoke_start[(i + 1) * n_types] - spoke_start[i * n_types]
+        table_start[i + 1] = table_start[i] + size * size
+    third = np.zeros(table_start[n], np.int32)
+    for t in range(triangles.shape[0]):
+        ij, ik, jk = at(triangles, 3 * t), at(triangles, 3 * t + 1), at(triangles, 3 * t + 2)
+        i, j, k = at(ends, 2 * ij), at(ends, 2 * ij + 1), at(ends, 2 * ik + 1)
+        size = spoke_start[(i + 1) * n_types] - spoke_start[i * n_types]
+        span(third, table_start[i], size, at(local, 2 * ij), at(local, 2 * ik), jk)
+        size = spoke_start[(j + 1) * n_types] - spoke_start[j * n_types]
+        span(third, table_start[j], size, at(local, 2 * ij + 1), at(local, 2 * jk), ik)
+        size = spoke_start[(k + 1) * n_types] - spoke_start[k * n_types]
+        span(third, table_start[k], size, at(local, 2 * ik + 1), at(local, 2 * jk + 1), ij)
+    return Stars(local, spoke_start, bond, table_start, third)
+
+
+@njit(**OPTIONS, forceinline=True)
+def span(third: Integers, place: int, size: int, first: int, second: int, bond: int) -> None:
+    """Note that a bond joins the tips of two spokes of the atom whose matrix begins at `place`."""
+    third[place + first * size + second] = bond + 1
+    third[place + second * size + first] = bond + 1
+
+
+@njit(**OPTIONS)
+def sort_sides(
+    n_types: int, triangles: Integers, order: Integers, ends: Integers, stars: Stars
+) -> tuple[Integers, Integers]:
+    """Sides xy, xz, yz of each triangle, and its first corner with the rows of its spokes xy and xz in `third`."""
+    n = triangles.shape[0]
+    sides, roots = np.empty((n, 3), np.int32), np.empty((n, 3), np.int64)
+    for t in range(n):
+        x, y, z = order[t, 0], order[t, 1], order[t, 2]
+        # The side between corners x and y of (0, 1, 2) is number x + y - 1, and begins at the lower one.
+        xy, xz, yz = triangles[t, x + y - 1], triangles[t, x + z - 1], triangles[t, y + z - 1]
+        sides[t, 0], sides[t, 1], sides[t, 2] = xy, xz, yz
+        end_xy, end_xz = 0 if x < y else 1, 0 if x < z else 1
+        atom = ends[xy, end_xy]
+        size = stars.spoke_start[(atom + 1) * n_types] - stars.spoke_start[atom * n_types]
+        roots[t, 0] = atom
+        roots[t, 1] = stars.table_start[atom] + stars.local[xy, end_xy] * size
+        roots[t, 2] = stars.table_start[atom] + stars.local[xz, end_xz] * size
+    return sides, roots
+
+
+@njit(**OPTIONS)
+def count_apexes(n_types: int, stars: Stars, roots: Integers) -> int:
+    """How many apexes all triangles have, whatever their cutoffs."""
+    count = 0
+    for t in range(roots.shape[0]):
+        atom, row_y, row_z = roots[t, 0], roots[t, 1], roots[t, 2]
+        size = stars.spoke_start[(atom + 1) * n_types] - stars.spoke_start[atom * n_types]
+        for w in range(size):
+            count += int((at(stars.third, row_y + w) > 0) & (at(stars.third, row_z + w) > 0))
+    return count
 
 
 @njit(**OPTIONS)
@@ -156,70 +253,14 @@ def sort_triangles(
 
 
 @njit(**OPTIONS)
-def find_quads(n: int, triangles: Integers, ends: Integers) -> Integers:
-    """Each four mutually bonded atoms a < b < c < d once: (n_quads, 10).
+def edge_sets(packed: PackedModel, extra: float) -> tuple[Integers, Floats]:
+    """The sets of the edges ab, ac, ad, bc, bd, cd, for all types of a, b, c, d, and their outer cutoffs.
 
-    Bonds ab, ac, ad, bc, bd, cd; triangles abc, abd, acd, bcd.
+    Both (n_types⁴, 6); -1 if excluded.
     """
-    n_bonds = ends.shape[0]
-    local = np.empty(n_bonds, np.int64)
-    for m in range(n_bonds):
-        local[m] = -1
-    size = np.zeros(n, np.int64)
-    for t in range(triangles.shape[0]):
-        for x in range(3):
-            m = triangles[t, x]
-            if local[m] < 0:
-                local[m] = size[ends[m, 0]]
-                size[ends[m, 0]] += 1
-    start = np.zeros(n + 1, np.int64)
-    for i in range(n):
-        start[i + 1] = start[i] + size[i] * size[i]
-    # For each atom a matrix over its bonds: the triangle with the first and the second bond, plus 1.
-    table = np.zeros(start[n], np.int32)
-    for t in range(triangles.shape[0]):
-        ij, ik = triangles[t, 0], triangles[t, 1]
-        i = ends[ij, 0]
-        table[start[i] + local[ij] * size[i] + local[ik]] = t + 1
-    capacity = 2 * triangles.shape[0] + 64
-    quads = np.empty((capacity, 10), np.int32)
-    count = 0
-    for abc in range(triangles.shape[0]):
-        ab, ac, bc = triangles[abc, 0], triangles[abc, 1], triangles[abc, 2]
-        a, b = ends[ab, 0], ends[ab, 1]
-        row_b = start[a] + local[ab] * size[a]
-        row_c = start[a] + local[ac] * size[a]
-        row = start[b] + local[bc] * size[b]
-        for d in range(size[a]):
-            abd, acd = table[row_b + d] - 1, table[row_c + d] - 1
-            if abd < 0 or acd < 0:
-                continue
-            bd = triangles[abd, 2]
-            bcd = table[row + local[bd]] - 1
-            if bcd < 0:
-                continue
-            if count == capacity:
-                capacity = 2 * capacity
-                quads = grow_rows(quads, capacity)
-            quads[count, 0] = ab
-            quads[count, 1] = ac
-            quads[count, 2] = triangles[abd, 1]
-            quads[count, 3] = bc
-            quads[count, 4] = bd
-            quads[count, 5] = triangles[acd, 2]
-            quads[count, 6] = abc
-            quads[count, 7] = abd
-            quads[count, 8] = acd
-            quads[count, 9] = bcd
-            count += 1
-    return quads[:count]
-
-
-@njit(**OPTIONS)
-def edge_sets(packed: PackedModel) -> Integers:
-    """The sets of the edges ab, ac, ad, bc, bd, cd, for all types of a, b, c, d: (n_types⁴, 6); -1 if excluded."""
     n = packed.pair_of.shape[0]
     sets = np.empty((n**4, 6), np.int32)
+    limits = np.empty((n**4, 6))
     row = 0
     for a in range(n):
         for b in range(n):
@@ -231,36 +272,8 @@ def edge_sets(packed: PackedModel) -> Integers:
                     sets[row, 3] = packed.quad_set[b, c, a, d]
                     sets[row, 4] = packed.quad_set[b, d, a, c]
                     sets[row, 5] = packed.quad_set[c, d, a, b]
+                    for edge in range(6):
+                        s = sets[row, edge]
+                        limits[row, edge] = packed.set_rmax[s] + extra if s >= 0 else -1.0
                     row += 1
-    return sets
-
-
-@njit(**OPTIONS, forceinline=True)
-def quad_slots(
-    sets: Integers,
-    set_rmax: Floats,
-    n_types: int,
-    types: Integers,
-    quads: Integers,
-    q: int,
-    ends: Integers,
-    lengths: Floats,
-    slot_shift: Integers,
-    extra: float,
-    corners: Integers,
-    row: int,
-) -> bool:
-    """Whether a quadruplet can contribute; writes its types and, in place of bonds, its slots to row `row` <= q."""
-    first = at(quads, 10 * q)
-    a, b = at(types, at(ends, 2 * first)), at(types, at(ends, 2 * first + 1))
-    c = at(types, at(ends, 2 * at(quads, 10 * q + 1) + 1))
-    d = at(types, at(ends, 2 * at(quads, 10 * q + 2) + 1))
-    corners[row, 0], corners[row, 1], corners[row, 2], corners[row, 3] = a, b, c, d
-    kind = 6 * (((a * n_types + b) * n_types + c) * n_types + d)
-    inside = at(sets, kind) >= 0
-    if inside:
-        for edge in range(6):
-            s, bond = at(sets, kind + edge), at(quads, 10 * q + edge)
-            inside &= at(lengths, bond) < at(set_rmax, s) + extra
-            quads[row, edge] = at(slot_shift, s) + bond
-    return bool(inside)
+    return sets, limits

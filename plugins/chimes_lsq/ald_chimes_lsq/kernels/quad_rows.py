@@ -1,8 +1,8 @@
 """Compiled four-body rows of the design matrix.
 
 For a bond ij, the type of the third atoms k and that of the fourth atoms l, Z[q, s, apex] = Σ_k fT_q(ik) fT_s(jk)
-N_ijk[apex], where N_ijk[a, b, c] = Σ_l fT_a(il) fT_b(jl) fT_c(kl). Since k and l change places, every quadruplet is
-counted twice under each of its edges.
+N_ijk[apex], where N_ijk[a, b, c] = Σ_l fT_a(il) fT_b(jl) fT_c(kl). Types of l go from that of k on. Where they are
+equal, k and l change places, so that every quadruplet is counted twice under each of its edges.
 """
 
 import numpy as np
@@ -13,7 +13,12 @@ from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
 from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.packing import PackedModel
 from ald_chimes_lsq.kernels.quads import apex_tensor
-from ald_chimes_lsq.kernels.rows import add_edge, outer_product, sum_orbits
+from ald_chimes_lsq.kernels.rows import (
+    add_edge,
+    add_outer_product,
+    outer_product,
+    sum_orbits,
+)
 from ald_chimes_lsq.kernels.simd import LANES, at, fma, load, spread, store
 
 
@@ -22,7 +27,6 @@ def quad_rows(
     packed: PackedModel,
     columns: PackedColumns,
     lists: Lists,
-    types: Integers,
     want_energy: bool,
     rows: Floats,
     virials: Floats,
@@ -33,25 +37,27 @@ def quad_rows(
     n, stride = packed.order4, packed.stride
     padded = (n * n * n + LANES - 1) // LANES * LANES
     values, derivatives = lists.values.reshape(-1), lists.derivatives.reshape(-1)
-    apexes = all_apex_tensors(lists, values, n, stride, padded)
+    numbers, apexes = all_apex_tensors(lists, values, n_types, n, stride, padded)
     side_start, sides = sides_of_bonds(packed, lists)
-    tensor = np.empty(n * n * padded)
-    product = np.empty(n * n * n * padded)
-    turned = np.zeros(padded)
+    size = n * n * padded
+    tensor = np.empty(size)
+    product = np.empty(n * size)
+    turns, turned = axis_turns(n, padded), np.empty(padded)
     gradient = np.zeros(columns.max_parameters + LANES)
+    starts, terms = columns.quad_term_start, columns.quad_terms
+    # Energies of one pair type are summed before they are sorted into columns: tensors by types of k and l.
+    sums = np.empty(n_types * n_types * n * size if want_energy else 0)
     for p in range(packed.pair_rmin.size):
+        a, b = ends_of_pair(packed, p)
+        sums[:] = 0.0
         for m in range(lists.bond_start[p], lists.bond_start[p + 1]):
             e = lists.pair_start[p] + m - lists.bond_start[p]
-            # Corners of triangles have ascending types, and so have the ends of a bond here. Which is which does not
-            # matter for equal types, since exchanging them maps every orbit onto itself.
-            a = min(types[lists.first[e]], types[lists.second[e]])
-            b = max(types[lists.first[e]], types[lists.second[e]])
             for c in range(n_types):
                 begin = side_start[m * n_types + c]
                 end = side_start[m * n_types + c + 1]
                 if begin == end:
                     continue
-                for d in range(n_types):
+                for d in range(c, n_types):
                     kind = packed.quad_of[a, b, c, d]
                     if kind < 0:
                         continue
@@ -61,17 +67,17 @@ def quad_rows(
                     shift_ik = slot_shift(packed, lists, a, c, b, d)
                     shift_jk = slot_shift(packed, lists, b, c, a, d)
                     found = False
-                    for k in range(n * n * padded):
+                    for k in range(size):
                         tensor[k] = 0.0
                     for k in range(begin, end):
                         triangle, side = sides[k] // 3, sides[k] % 3
-                        row = triangle * n_types + d
-                        if lists.apex_start[row] == lists.apex_start[row + 1]:
+                        number = numbers[triangle * n_types + d]
+                        if number < 0:
                             continue
                         found = True
                         ik = lists.triangle_bonds[triangle, 1 if side == 0 else 0]
                         jk = lists.triangle_bonds[triangle, 1 if side == 2 else 2]
-                        turn(apexes, row * padded, side, n, turned)
+                        turn(apexes, number * padded, turns, side * padded, padded, turned)
                         add_product(
                             values,
                             (shift_ik + ik) * stride,
@@ -85,18 +91,41 @@ def quad_rows(
                         continue
                     own = (lists.slot_start[s] + m - lists.bond_start[p]) * stride
                     column, count = columns.quad_column[kind], columns.quad_parameters[kind]
-                    first = ((a * n_types + b) * n_types + c) * n_types + d
-                    starts, terms = columns.quad_term_start, columns.quad_terms
                     outer_product(derivatives, own, n, tensor, product)
+                    first = ((a * n_types + b) * n_types + c) * n_types + d
                     sum_orbits(starts, terms, first, count, product, 0, gradient)
-                    for k in range(count):
-                        gradient[k] *= 0.5
+                    if c == d:
+                        for k in range(count):
+                            gradient[k] *= 0.5
                     add_edge(lists, e, gradient, 0, count, column, rows, virials)
                     if want_energy:
-                        outer_product(values, own, n, tensor, product)
-                        sum_orbits(starts, terms, first, count, product, 0, gradient)
-                        for k in range(count):
-                            energies[column + k] += gradient[k] / 12.0
+                        place = (c * n_types + d) * n * size
+                        add_outer_product(values, own, n, tensor, sums, place)
+        if want_energy:
+            for c in range(n_types):
+                for d in range(c, n_types):
+                    kind = packed.quad_of[a, b, c, d]
+                    if kind < 0:
+                        continue
+                    column, count = columns.quad_column[kind], columns.quad_parameters[kind]
+                    first = ((a * n_types + b) * n_types + c) * n_types + d
+                    place = (c * n_types + d) * n * size
+                    sum_orbits(starts, terms, first, count, sums, place, gradient)
+                    for k in range(count):
+                        energies[column + k] += gradient[k] / (12.0 if c == d else 6.0)
+
+
+@njit(**OPTIONS)
+def ends_of_pair(packed: PackedModel, p: int) -> tuple[int, int]:
+    """The types of a pair in ascending order, as the corners of triangles have them.
+
+    Which end of a bond is which does not matter for equal types: exchanging them maps every orbit onto itself.
+    """
+    for a in range(packed.pair_of.shape[0]):
+        for b in range(a, packed.pair_of.shape[0]):
+            if packed.pair_of[a, b] == p:
+                return a, b
+    return 0, 0
 
 
 @njit(**OPTIONS)
@@ -107,20 +136,36 @@ def slot_shift(packed: PackedModel, lists: Lists, a: int, b: int, c: int, d: int
 
 
 @njit(**OPTIONS)
-def all_apex_tensors(lists: Lists, values: Floats, n: int, stride: int, padded: int) -> Floats:
-    """N for every triangle and type of the fourth atom, without gaps: (n_rows, padded)."""
-    n_rows = lists.apex_start.size - 1
-    result = np.zeros((n_rows, padded))
+def all_apex_tensors(
+    lists: Lists, values: Floats, n_types: int, n: int, stride: int, padded: int
+) -> tuple[Integers, Floats]:
+    """N for every triangle and type of the fourth atom that have one, without gaps.
+
+    Returns the number of each row triangle × n_types + type, -1 for none, and the tensors (n_tensors, padded).
+    """
+    numbers = np.empty(lists.apex_start.size - 1, np.int32)
+    count = 0
+    for row in range(numbers.size):
+        numbers[row] = -1
+        # A type before those of all corners is never that of l.
+        smallest = lists.triangle_types[row // n_types, 0]
+        if lists.apex_start[row] < lists.apex_start[row + 1] and row % n_types >= smallest:
+            numbers[row] = count
+            count += 1
+    tensors = np.empty((count, padded))
     apex = np.empty(n * n * stride)
-    for row in range(n_rows):
-        begin, end = lists.apex_start[row], lists.apex_start[row + 1]
-        if begin == end:
+    for row in range(numbers.size):
+        number = numbers[row]
+        if number < 0:
             continue
+        begin, end = lists.apex_start[row], lists.apex_start[row + 1]
         apex_tensor(values, lists.apexes, begin, end, n, stride, apex)
         for k in range(n * n):
             for c in range(n):
-                result[row, k * n + c] = apex[k * stride + c]
-    return result
+                tensors[number, k * n + c] = apex[k * stride + c]
+        for k in range(n * n * n, padded):
+            tensors[number, k] = 0.0
+    return numbers, tensors
 
 
 @njit(**OPTIONS)
@@ -150,23 +195,35 @@ def sides_of_bonds(packed: PackedModel, lists: Lists) -> tuple[Integers, Integer
 
 
 @njit(**OPTIONS)
-def turn(apexes: Floats, place: int, side: int, n: int, turned: Floats) -> None:
-    """Write N with its axes in the order: first end of the side, second end, third corner."""
-    if side == 0:
-        first, second, third = n * n, n, 1
-    elif side == 1:
-        first, second, third = n * n, 1, n
-    else:
-        first, second, third = n, 1, n * n
+def axis_turns(n: int, padded: int) -> Integers:
+    """For each side where to read N so that its axes are: first end of the side, second end, third corner.
+
+    (3, padded) positions in N; the padding stays where it is.
+    """
+    turns = np.empty((3, padded), np.int32)
+    for side in range(3):
+        for k in range(padded):
+            turns[side, k] = k
     k = 0
     for a in range(n):
         for b in range(n):
             for c in range(n):
-                turned[k] = at(apexes, place + a * first + b * second + c * third)
+                turns[1, k] = a * n * n + b + c * n
+                turns[2, k] = a * n + b + c * n * n
                 k += 1
+    return turns
 
 
-@njit(**OPTIONS)
+@njit(**OPTIONS, forceinline=True)
+def turn(
+    apexes: Floats, place: int, turns: Integers, first: int, padded: int, turned: Floats
+) -> None:
+    """Write N, which begins at `place`, with its axes turned."""
+    for k in range(padded):
+        turned[k] = at(apexes, place + at(turns, first + k))
+
+
+@njit(**OPTIONS, forceinline=True)
 def add_product(
     values: Floats, ik: int, jk: int, turned: Floats, n: int, padded: int, tensor: Floats
 ) -> None:

@@ -13,10 +13,15 @@ from ald_chimes_lsq.solvers.ridge_cv import choose_strength
 from ald_chimes_lsq.solvers.rows import Rows
 from ald_chimes_lsq.solvers.solution import Solution, count_fitted
 from ald_chimes_lsq.solvers.solve import solve_normal, solve_rows
+from ald_chimes_lsq.threads import one_blas_thread
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 Name = Literal["svd", "fast_svd", "ridge", "ridgecv", "lasso", "lassolars", "dlars", "dlasso"]
+
+
+PATHS: tuple[Name, ...] = ("dlars", "dlasso")
+"""The algorithms of the program dlars"""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,14 +58,32 @@ def parse_algorithm(word: str) -> Name:
     return cast("Name", word)
 
 
+def check_choice(choice: Choice) -> None:
+    """Refuse parameters that are impossible, before any work.
+
+    Raises:
+        InputError: naming the option.
+    """
+    name, alpha = choice.algorithm, choice.alpha
+    if choice.normalize and name not in PATHS:
+        raise InputError("columns are normalised for dlars and dlasso only; leave --normalize out")
+    if choice.stop_like_dlars and name not in PATHS:
+        raise InputError(f"{name} cannot stop like dlars; leave --stop-like-dlars out")
+    if name in {"svd", "fast_svd"}:
+        if not 0.0 < choice.eps < 1.0:
+            raise InputError(f"eps must be above 0 and below 1, found {choice.eps}")
+    elif name != "ridgecv" and not (np.isfinite(alpha) and alpha > 0.0):
+        raise InputError(f"alpha must be positive, found {alpha}")
+
+
+@one_blas_thread
 def run_algorithm(rows: Rows, choice: Choice) -> Outcome:
     """Solve.
 
     Raises:
         InputError: numbers that are not finite, or a parameter that is impossible.
     """
-    if choice.normalize and choice.algorithm not in {"dlars", "dlasso"}:
-        raise InputError("columns are normalised for dlars and dlasso only; leave --normalize out")
+    check_choice(choice)
     solution, heading = _SOLVERS[choice.algorithm](rows, choice)
     said = rows.product(solution.x)
     if choice.normalize:
@@ -107,18 +130,20 @@ def _lasso_lars(rows: Rows, choice: Choice) -> Solved:
     return solve_rows(rows, "lasso", choice.alpha), heading
 
 
-def _dlars(rows: Rows, choice: Choice) -> Solved:
-    kind = "LARS" if choice.algorithm == "dlars" else "LASSO"
-    heading = (
-        f"! DLARS code for {kind} used",
+def dlars_heading(choice: Choice) -> tuple[str, ...]:
+    """Lines about dlars and dlasso."""
+    return (
+        f"! DLARS code for {'LARS' if choice.algorithm == 'dlars' else 'LASSO'} used",
         f"! DLARS alpha = {choice.alpha:10.4e}",
         *(["! columns normalized"] if choice.normalize else []),
     )
+
+
+def _dlars(rows: Rows, choice: Choice) -> Solved:
+    heading = dlars_heading(choice)
     exact = choice.algorithm == "dlasso" and not choice.stop_like_dlars
     if exact and not choice.normalize:
         return solve_rows(rows, "lasso", choice.alpha), heading
-    if not (np.isfinite(choice.alpha) and choice.alpha > 0.0):
-        raise InputError(f"alpha must be positive, found {choice.alpha}")
     n = len(rows.right)
     triangle = rows.triangle(centred=choice.normalize)
     matrix, target = np.ascontiguousarray(triangle[:-1, :-1]), triangle[:-1, -1].copy()
@@ -129,20 +154,23 @@ def _dlars(rows: Rows, choice: Choice) -> Solved:
     matrix /= scale
     if exact:
         result = minimise_lasso(matrix, target, n * choice.alpha)
-        x, optimality, condition = result.x, result.violation, result.condition
+        x, condition = result.x / scale, result.condition
+        optimality, rounding = result.violation, result.rounding
     else:
         rest = float(triangle[-1, -1] ** 2)
-        knot = stop_like_dlars(matrix, target, rest, n, choice.alpha, drop=kind == "LASSO")
-        x, optimality, condition = knot.x, np.nan, np.nan
-    x = x / scale
+        gradient = None if choice.normalize else rows.gradient
+        drop = choice.algorithm == "dlasso"
+        knot = stop_like_dlars(matrix, target, rest, n, choice.alpha, drop=drop, gradient=gradient)
+        x, condition = knot.x / scale, knot.condition
+        optimality, rounding = np.nan, 0.0
     solution = Solution(
         x=x,
         algorithm="lasso",
         alpha=choice.alpha,
         n_equations=n,
-        rmse=np.nan,
         n_fitted=count_fitted(x),
         optimality=optimality,
+        rounding=rounding,
         condition=condition,
         weighted=rows.weights is not None,
     )

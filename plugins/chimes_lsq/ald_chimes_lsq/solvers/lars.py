@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.kernels.lasso import delete_row, solve_lower, solve_upper
+from ald_chimes_lsq.solvers.active import ActiveColumns
+from ald_chimes_lsq.solvers.rows import Gradient, Rows
 
 Floats = NDArray[np.float64]
 
@@ -27,10 +28,19 @@ class Knot:
     iterations: int
     objective: float
     """½ SSE/n + λ‖x‖₁"""
+    condition: float
+    """Lower bound of the condition number of the columns in use."""
 
 
 def stop_like_dlars(
-    matrix: Floats, target: Floats, rest: float, n_rows: int, alpha: float, *, drop: bool
+    matrix: Floats,
+    target: Floats,
+    rest: float,
+    n_rows: int,
+    alpha: float,
+    *,
+    drop: bool,
+    gradient: Gradient | None = None,
 ) -> Knot:
     """Follow the path until the objective rises; from the triangular factor of (A, b).
 
@@ -41,6 +51,7 @@ def stop_like_dlars(
         n_rows: of A.
         alpha: λ of the objective.
         drop: let a variable go when it would change its sign (LASSO); else it never goes.
+        gradient: Aᵀ(b − Ax), where that is known better than from R and q: the knot is then one of this gradient.
     """
     path = _Path.start(matrix, target)
 
@@ -56,21 +67,20 @@ def stop_like_dlars(
         iterations += 1
         now = objective(path.x)
         if now > best + _WORSE:
-            return Knot(path.x, iterations, now)
+            path.sharpen(Rows([matrix], target).gradient if gradient is None else gradient)
+            return Knot(path.x, iterations, now, path.columns.condition())
         best = now
-    return Knot(path.x, iterations, best)
+    return Knot(path.x, iterations, best, path.columns.condition())
 
 
 @attrs.define(eq=False)
 class _Path:
-    """Where the path stands, with the triangular factor of the active columns."""
+    """Where the path stands, with the columns of the active variables."""
 
     matrix: Floats
     target: Floats
     x: Floats
-    factor: Floats
-    basis: Floats
-    active: list[int]
+    columns: ActiveColumns
     excluded: set[int]
     joining: int | None
     """The variable that ended the last step."""
@@ -78,17 +88,40 @@ class _Path:
 
     @classmethod
     def start(cls, matrix: Floats, target: Floats) -> "_Path":
-        m, p = matrix.shape
-        n = min(m, p) + 1
         slope = np.abs(target @ matrix)
         first = int(np.argmax(slope)) if slope.size and slope.max() > 0.0 else None
-        empty = np.zeros((n, n)), np.zeros((n, m))
-        return cls(matrix, target, np.zeros(p), *empty, [], set(), first)
+        columns = ActiveColumns.none_of(matrix, _DEPENDENT)
+        return cls(matrix, target, np.zeros(matrix.shape[1]), columns, set(), first)
+
+    @property
+    def active(self) -> list[int]:
+        """Numbers of the active variables."""
+        return self.columns.numbers
+
+    def sharpen(self, gradient: Gradient) -> None:
+        """Make the correlations of the active variables and the one that ended the last step equal, by Newton steps."""
+        event = self.dropped if self.joining is None else self.joining
+        if event is None:
+            return
+        coupling = self.matrix[:, event] @ self.matrix[:, self.active]
+        size = np.inf
+        for _ in range(4):
+            slope = gradient(self.x)
+            own, signs = slope[self.active], np.sign(slope[self.active])
+            level = float(np.abs(own).mean())
+            step = self.columns.solve(own - level * signs)
+            along = self.columns.solve(signs)
+            missing = slope[event] - level * np.sign(slope[event]) - coupling @ step
+            step -= missing / (np.sign(slope[event]) - coupling @ along) * along
+            if not np.abs(step).max() < 0.5 * size:
+                break
+            size = float(np.abs(step).max())
+            self.x[self.active] += step
 
     def advance(self, *, drop: bool) -> bool:
         """Go to the next knot; False at the end of the path."""
         slope = (self.target - self.matrix @ self.x) @ self.matrix
-        while self.joining is not None and not self._append(self.joining):
+        while self.joining is not None and self.columns.append(self.joining) is not None:
             self.excluded.add(self.joining)
             idle = np.abs(slope)
             idle[[*self.active, *self.excluded]] = -1.0
@@ -97,9 +130,8 @@ class _Path:
                 break
         if not self.active:
             return False
-        k = len(self.active)
         signs = np.sign(slope[self.active])
-        way = solve_upper(self.factor, k, solve_lower(self.factor, k, signs))
+        way = self.columns.solve(signs)
         largest = float(np.abs(slope[self.active]).max())
         along = (self.matrix[:, self.active] @ way) @ self.matrix
         step, joining = self._next_joining(slope, along, largest)
@@ -116,8 +148,7 @@ class _Path:
         self.x[self.active] += step * way
         self.joining, self.dropped = joining, None
         if leaving is not None:
-            delete_row(self.factor, self.basis, k, leaving)
-            self.dropped = self.active.pop(leaving)
+            self.dropped = self.columns.drop(leaving)
             self.x[self.dropped] = 0.0
             signs = np.delete(signs, leaving)
         self._correct(signs, largest - step)
@@ -125,11 +156,8 @@ class _Path:
 
     def _correct(self, signs: Floats, level: float) -> None:
         """Make the correlations of all active variables equal, which rounding errors have changed."""
-        k = len(self.active)
         slope = ((self.target - self.matrix @ self.x) @ self.matrix)[self.active]
-        self.x[self.active] += solve_upper(
-            self.factor, k, solve_lower(self.factor, k, slope - level * signs)
-        )
+        self.x[self.active] += self.columns.solve(slope - level * signs)
 
     def _next_joining(
         self, slope: Floats, along: Floats, largest: float
@@ -152,22 +180,3 @@ class _Path:
         if steps[joining] < largest:
             return float(steps[joining]), joining
         return largest, None
-
-    def _append(self, j: int) -> bool:
-        """Take column j into the factor; False if it depends on those that are there."""
-        k = len(self.active)
-        column = self.matrix[:, j].copy()
-        length = float(np.linalg.norm(column))
-        along = np.zeros(k)
-        for _ in range(2):
-            part = self.basis[:k] @ column
-            column -= part @ self.basis[:k]
-            along += part
-        rest = float(np.linalg.norm(column))
-        if rest <= _DEPENDENT * length or k + 1 == len(self.factor):
-            return False
-        self.factor[k, :k] = along
-        self.factor[k, k] = rest
-        self.basis[k] = column / rest
-        self.active.append(j)
-        return True

@@ -3,25 +3,30 @@
 Feature-sign search of Lee, Battle, Raina, Ng (NIPS 19, 801, 2006), which like least angle regression (Efron, Hastie,
 Johnstone, Tibshirani, Ann. Statist. 32, 407, 2004) keeps a set of variables with their signs, but cannot end early:
 it lowers the objective until the optimality conditions hold. A column that depends on those of the set replaces one of
-them instead of being given up.
+them instead of being given up. At the end the gradient is taken with more digits than x can have, and each x becomes
+the double that serves all conditions best.
 """
-
-from collections.abc import Callable
 
 import attrs
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.kernels.lasso import delete_row, solve_lower, solve_upper
+from ald_chimes_lsq.solvers.active import ActiveColumns
+from ald_chimes_lsq.solvers.rounding import round_together
+from ald_chimes_lsq.solvers.rows import Gradient, Rows
 from ald_core.errors import AldError
 
 Floats = NDArray[np.float64]
-Gradient = Callable[[Floats], Floats]
 
 _DEPENDENT = 1e-12
 """Sine of the angle between a column and the span of others, below which it counts as dependent."""
 _STAGE = 0.3
 """Ratio of successive penalties on the way to the wanted one."""
+_OPTIMAL = 1e-10
+"""Violation of the optimality conditions, divided by λ, that is small enough."""
+_CLOSENESS = 1e-14
+"""Violation, divided by λ, that is accepted in exchange for an x that is one step between doubles closer to exact."""
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -32,6 +37,8 @@ class LassoResult:
     x: Floats
     violation: float
     """Largest violation of the optimality conditions, divided by λ."""
+    rounding: float
+    """How large a violation, divided by λ, can be due to nothing but x being doubles."""
     condition: float
     """Lower bound of the condition number of the columns in use, scaled to equal length."""
 
@@ -45,8 +52,8 @@ def minimise_lasso(
         matrix: R (m, p), for a long A its triangular factor.
         target: q (m,), for a long A the beginning of Qᵀb.
         penalty: λ > 0.
-        gradient: x ↦ Aᵀ(b − Ax), where that is known better than from R and q; the result then satisfies the
-            optimality conditions with this gradient.
+        gradient: Aᵀ(b − Ax), where that is known better than from R and q; the result then satisfies the optimality
+            conditions with this gradient, which should have more correct digits than ordinary sums.
 
     Raises:
         AldError: the optimality conditions cannot be met, not even within rounding errors.
@@ -55,60 +62,91 @@ def minimise_lasso(
     used = np.flatnonzero(lengths > 0.0)
     x = np.zeros(matrix.shape[1])
     if not used.size:
-        return LassoResult(x, 0.0, 1.0)
+        return LassoResult(x, 0.0, 0.0, 1.0)
     scale = lengths[used]
-    search = _Search.start(matrix[:, used] / scale, target, scale)
-
-    def slope(full: Floats) -> Floats:
-        return matrix.T @ (target - matrix @ full) if gradient is None else gradient(full)
-
-    def accurate(scaled: Floats) -> Floats:
-        full = np.zeros_like(x)
-        full[used] = scaled / scale
-        own: Floats = slope(full)[used] / scale
-        return own
-
+    # In the order of columns, because some of these are taken again and again.
+    search = _Search.start(np.asfortranarray(matrix[:, used] / scale), target, scale)
+    slope = Rows([matrix], target).gradient if gradient is None else gradient
     level = float(np.abs(search.slope() * scale).max())
     while level > penalty:
         level = max(level * _STAGE, penalty)
         search.run(level)
-    _correct(search, accurate, penalty)
-    x[used] = search.x / scale
-    violation = _violation(x, slope(x), penalty)
+    x, violation, rounding = _finish(search, matrix, used, slope, penalty)
     noise = float((search.noise() * scale).max())
     if violation > 1e-6 * penalty + 100.0 * noise:
         raise AldError(
             f"the LASSO solution misses its optimality conditions by {violation / penalty:.1e} of alpha; "
             "the columns are too nearly dependent: use a larger alpha, or ridge"
         )
-    return LassoResult(x, violation / penalty, search.condition())
+    return LassoResult(x, violation / penalty, rounding / penalty, search.columns.condition())
 
 
-def _violation(x: Floats, slope: Floats, penalty: float) -> float:
-    """Largest violation of: slope = λ sign(x) where x ≠ 0, |slope| ≤ λ elsewhere."""
-    off = np.where(x != 0.0, np.abs(slope - penalty * np.sign(x)), np.abs(slope) - penalty)
-    return float(max(off.max(initial=0.0), 0.0))
+def _violations(x: Floats, slope: Floats, penalty: float) -> Floats:
+    """Of: slope = λ sign(x) where x ≠ 0, |slope| ≤ λ elsewhere."""
+    idle = np.maximum(np.abs(slope) - penalty, 0.0)
+    return np.where(x != 0.0, np.abs(slope - penalty * np.sign(x)), idle)
 
 
-def _correct(search: "_Search", accurate: Gradient, penalty: float) -> None:
-    """Search again with the gradient shifted by what R and q miss of the accurate one."""
-    best, best_x = np.inf, search.x.copy()
+def _finish(
+    search: "_Search", matrix: Floats, used: NDArray[np.intp], gradient: Gradient, penalty: float
+) -> tuple[Floats, float, float]:
+    """Make the result of a search satisfy the conditions with the gradient: x, violation, rounding.
+
+    As long as variables prove to be missing from the set, the search goes on, its slope shifted by what R and q miss of
+    the gradient.
+    """
+    least = np.inf
+    high = low = np.zeros(matrix.shape[1])
     for _ in range(6):
-        slope = accurate(search.x)
-        violation = _violation(search.x, slope * search.scale, penalty)
-        stuck = violation > 0.5 * best
-        if violation < best:
-            best, best_x = violation, search.x.copy()
-        if stuck or violation <= 1e-11 * penalty:
+        x = np.zeros(matrix.shape[1])
+        x[used] = search.x / search.scale
+        x, rest, slope = _refine(matrix, x, gradient, penalty)
+        off = _violations(x, slope, penalty)
+        stuck = off.max() > 0.5 * least
+        if off.max() < least:
+            least, high, low = float(off.max()), x, rest
+        if stuck or off[x == 0.0].max(initial=0.0) <= _OPTIMAL * penalty:
             break
-        search.shift = search.shift + slope - search.slope()
+        search.x = x[used] * search.scale
+        search.shift = search.shift + slope[used] / search.scale - search.slope()
         search.run(penalty)
-    search.x = best_x
+    active = np.flatnonzero(high)
+    columns = matrix[:, active]
+    rounded = round_together(high[active], low[active], columns.T @ columns, _CLOSENESS * penalty)
+    high[active] = rounded.x
+    return high, float(_violations(high, gradient(high), penalty).max()), rounded.coarseness
+
+
+def _refine(
+    matrix: Floats, x: Floats, gradient: Gradient, penalty: float
+) -> tuple[Floats, Floats, Floats]:
+    """Solve for the variables that are not zero, to more digits than doubles have: x, its rest, slope."""
+    active = np.flatnonzero(x)
+    signs = np.sign(x[active])
+    (triangle,) = scipy.linalg.qr(matrix[:, active], mode="r", check_finite=False)
+    triangle = triangle[: len(active)]
+    rest = np.zeros_like(x)
+    slope = gradient(x)
+    missing = slope[active] - penalty * signs
+    for _ in range(4):
+        if np.abs(missing).max(initial=0.0) <= _OPTIMAL * penalty:
+            break
+        step = scipy.linalg.solve_triangular(triangle, missing, trans="T")
+        step = rest[active] + scipy.linalg.solve_triangular(triangle, step)
+        other, other_rest = x.copy(), rest.copy()
+        other[active] += step
+        other_rest[active] = step - (other[active] - x[active])
+        other_slope = gradient(other, other_rest)
+        other_missing = other_slope[active] - penalty * signs
+        if not np.abs(other_missing).max() < 0.5 * np.abs(missing).max():
+            break
+        x, rest, slope, missing = other, other_rest, other_slope, other_missing
+    return x, rest, slope
 
 
 @attrs.define(eq=False)
 class _Search:
-    """The set of variables in use, with the triangular factor of their columns (of unit length)."""
+    """The set of variables in use, with their columns (of unit length)."""
 
     matrix: Floats
     target: Floats
@@ -116,17 +154,19 @@ class _Search:
     shift: Floats
     """Added to the slope."""
     x: Floats
-    factor: Floats
-    basis: Floats
-    active: list[int]
+    columns: ActiveColumns
     signs: list[float]
 
     @classmethod
     def start(cls, matrix: Floats, target: Floats, scale: Floats) -> "_Search":
-        m, p = matrix.shape
-        n = min(m, p) + 1
-        empty = np.zeros((n, n)), np.zeros((n, m))
-        return cls(matrix, target, scale, np.zeros(p), np.zeros(p), *empty, [], [])
+        p = matrix.shape[1]
+        columns = ActiveColumns.none_of(matrix, _DEPENDENT)
+        return cls(matrix, target, scale, np.zeros(p), np.zeros(p), columns, [])
+
+    @property
+    def active(self) -> list[int]:
+        """Numbers of the variables in use."""
+        return self.columns.numbers
 
     def slope(self) -> Floats:
         """Negative gradient of the smooth part."""
@@ -136,11 +176,6 @@ class _Search:
         """Rounding error to be expected in the slope."""
         size = float(np.linalg.norm(self.target) + np.abs(self.x).sum())
         return np.full(len(self.x), 4.0 * _EPS * size)
-
-    def condition(self) -> float:
-        """Ratio of extreme diagonal entries of the factor."""
-        diagonal = np.diag(self.factor)[: len(self.active)]
-        return float(diagonal.max() / diagonal.min()) if diagonal.size else 1.0
 
     def run(self, penalty: float) -> None:
         """Go to the minimiser for a penalty, from wherever the search stands."""
@@ -192,40 +227,16 @@ class _Search:
 
     def _minimum(self, pull: Floats) -> Floats:
         """Minimiser on the active set for fixed signs, corrected once for rounding."""
-        k = len(self.active)
-        linear = solve_lower(self.factor, k, self.shift[self.active] - pull)
-        x = solve_upper(self.factor, k, self.basis[:k] @ self.target + linear)
-        full = np.zeros_like(self.x)
-        full[self.active] = x
-        rest = self.target - self.matrix @ full
-        missing = (self.matrix.T @ rest + self.shift)[self.active] - pull
-        x += solve_upper(self.factor, k, solve_lower(self.factor, k, missing))
-        return np.asarray(x, dtype=np.float64)
-
-    def _append(self, j: int) -> Floats | None:
-        """Take column j into the factor; its coordinates in the set if it depends on the set, else None."""
-        k = len(self.active)
-        column = self.matrix[:, j].copy()
-        along = np.zeros(k)
-        # Twice is enough (Giraud, Langou, Rozložník, Comput. Math. Appl. 50, 1069, 2005).
-        for _ in range(2):
-            part = self.basis[:k] @ column
-            column -= part @ self.basis[:k]
-            along += part
-        rest = float(np.linalg.norm(column))
-        if rest <= _DEPENDENT or k + 1 == len(self.factor):
-            return np.asarray(solve_upper(self.factor, k, along), dtype=np.float64)
-        self.factor[k, :k] = along
-        self.factor[k, k] = rest
-        self.basis[k] = column / rest
-        return None
+        x = self.columns.fit(self.target, self.shift[self.active] - pull)
+        own = self.matrix.T[self.active]
+        missing = own @ (self.target - x @ own) + self.shift[self.active] - pull
+        return x + self.columns.solve(missing)
 
     def _extend(self, new: list[int], signs: Floats) -> None:
         """Take variables into the set; one that depends on it replaces a variable of the set."""
         for position, j in enumerate(new):
-            coordinates = self._append(j)
+            coordinates = self.columns.append(j)
             if coordinates is None:
-                self.active.append(j)
                 self.signs.append(float(signs[j]))
             elif position == 0:
                 self._replace(j, float(signs[j]), coordinates)
@@ -243,12 +254,10 @@ class _Search:
         step = float(steps.min())
         self.x[self.active] = here + step * way
         self._drop(first)
-        if self._append(j) is None:
+        if self.columns.append(j) is None:
             self.x[j] = sign * step
-            self.active.append(j)
             self.signs.append(sign)
 
     def _drop(self, position: int) -> None:
-        delete_row(self.factor, self.basis, len(self.active), position)
-        self.x[self.active.pop(position)] = 0.0
+        self.x[self.columns.drop(position)] = 0.0
         self.signs.pop(position)

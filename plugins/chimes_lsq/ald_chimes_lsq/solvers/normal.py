@@ -36,6 +36,11 @@ class NormalEquations:
             self.n_rows + other.n_rows,
         )
 
+    def gradient(self, x: Floats, rest: Floats | None = None, /) -> Floats:
+        """Aᵀ(b − Ax) at x + rest, to the rounding errors of AᵀA."""
+        slope = self.moment - self.gram @ x
+        return slope if rest is None else slope - self.gram @ rest
+
     def squared_error(self, x: Floats) -> float:
         """‖Ax − b‖², to the rounding error of bᵀb."""
         return max(float(self.square + x @ (self.gram @ x - 2.0 * self.moment)), 0.0)

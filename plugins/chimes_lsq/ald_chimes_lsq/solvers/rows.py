@@ -5,15 +5,18 @@ give equal bits, wherever each part was made.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import attrs
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ald_chimes_lsq.kernels.gradient import add_gradient
 from ald_chimes_lsq.solvers.normal import NormalEquations
+from ald_chimes_lsq.threads import results_in_order
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -22,6 +25,8 @@ _CHUNK = 32_000_000
 """Bytes of a chunk."""
 _PANEL = 32
 """Columns that the QR factorisation treats at a time."""
+_GRAM_PANEL = 128
+"""Columns of AᵀA that a thread treats at a time."""
 
 
 class Matrix(Protocol):
@@ -33,6 +38,13 @@ class Matrix(Protocol):
 
     def __getitem__(self, rows: slice, /) -> Floats:
         """Some rows."""
+
+
+class Gradient(Protocol):
+    """Tells Aᵀ(b − Ax)."""
+
+    def __call__(self, x: Floats, rest: Floats | None = None, /) -> Floats:
+        """At x + rest, where `rest` is below the last digits of x."""
 
 
 @attrs.frozen
@@ -144,8 +156,10 @@ class Rows:
         """
         p = self.n_columns
         upper, moment, square = np.zeros((p, p), order="F"), np.zeros(p), 0.0
+        panels = [slice(i, min(i + _GRAM_PANEL, p)) for i in range(0, p, _GRAM_PANEL)]
         for a, b in self._weighted():
-            upper = scipy.linalg.blas.dsyrk(1.0, a.T, beta=1.0, c=upper, overwrite_c=1)
+            for _ in results_in_order(partial(_add_products, a, upper), panels):
+                pass
             moment += b @ a
             square += float(b @ b)
         if not (np.isfinite(np.diag(upper)).all() and np.isfinite(square)):
@@ -177,15 +191,21 @@ class Rows:
         # What is left of the others when the column of ones is eliminated is centred.
         return np.asarray(triangle[extra:, extra:])
 
-    def gradient(self, x: Floats) -> Floats:
-        """Aᵀ(b − Ax) of the weighted rows, (p,)."""
-        slope = np.zeros(self.n_columns)
+    def gradient(self, x: Floats, rest: Floats | None = None, /) -> Floats:
+        """Aᵀ(b − Ax) of the weighted rows, (p,), to the last digit; A, b, x and weights are taken as exact.
+
+        Args:
+            x: (p,).
+            rest: (p,) further digits of x.
+        """
+        little = np.zeros(self.n_columns) if rest is None else rest
+        high, low = np.zeros(self.n_columns), np.zeros(self.n_columns)
         for matrix, own in self.chunks():
-            rest = self.right[own] - matrix @ x
-            if self.weights is not None:
-                rest *= self.weights[own] ** 2
-            slope += rest @ matrix
-        return slope
+            factors = np.ones(len(matrix)) if self.weights is None else self.weights[own]
+            # A writable array, because compiled code tells it from others.
+            rows = np.require(matrix, np.float64, ["C", "W", "E"])
+            add_gradient(rows, self.right[own], factors, x, little, high, low)
+        return high + low
 
     def product(self, x: Floats) -> Floats:
         """Ax without weights, (n,)."""
@@ -193,6 +213,11 @@ class Rows:
         for matrix, own in self.chunks():
             said[own] = matrix @ x
         return said
+
+
+def _add_products(a: Floats, upper: Floats, panel: slice) -> None:
+    """Add aᵀa to some columns of the upper triangle, in column order, in place."""
+    upper[: panel.stop, panel] += a[:, : panel.stop].T @ a[:, panel]
 
 
 def add_rows(triangle: Floats, rows: Floats) -> Floats:
@@ -209,6 +234,20 @@ def add_rows(triangle: Floats, rows: Floats) -> Floats:
     if info != 0:
         raise ValueError(f"dtpqrt: argument {-info}")
     return np.asarray(result, dtype=np.float64)
+
+
+def checked_weights(weights: ArrayLike, n_rows: int) -> Floats:
+    """Weights as an array.
+
+    Raises:
+        InputError: there is not one for each row, or some are negative or not finite.
+    """
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != (n_rows,):
+        raise InputError(f"{given.size} weights do not fit {n_rows} rows; one per row is needed")
+    if not (np.isfinite(given).all() and (given >= 0.0).all()):
+        raise InputError("weights must be finite and not negative")
+    return given
 
 
 def _not_finite() -> InputError:

@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Algorithm = Literal["lasso", "ridge", "svd"]
 
+_OPTIMAL = 1e-8
 FITTED = 1e-5
 """LASSO parameters above this size count as fitted."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class Solution:
     """A solution and how good it is."""
 
@@ -22,24 +23,40 @@ class Solution:
     algorithm: Algorithm
     alpha: float
     n_equations: int
-    rmse: float
+    rmse: float = np.nan
     """Over all rows, without weights where these rows are known; else nan."""
     n_fitted: int
     """lasso: parameters above 1e-5; ridge: all; svd: singular values kept"""
     optimality: float
     """Largest violation of the optimality conditions; for lasso relative to α, else to ‖A‖ ‖b‖."""
+    rounding: float = 0.0
+    """lasso: how much of `optimality` can be due to nothing but x being doubles"""
     condition: float
     """svd: ratio of singular values; ridge, lasso: estimate for the regularised or active columns"""
     largest: float = 0.0
     """svd: the largest singular value"""
     weighted: bool = False
-    method: Literal["normal equations", "QR"] = "QR"
+    method: Literal["normal equations", "QR", "existing files"] = "QR"
     """What the rows were reduced to."""
 
 
 def count_fitted(x: Floats) -> int:
     """Number of parameters that are not zero, by the measure of the ChIMES programs."""
     return int(np.count_nonzero(np.abs(x) > FITTED))
+
+
+def describe(solution: Solution) -> str:
+    """What was solved and how well, in one line."""
+    words = f"{solution.algorithm} from {solution.method}"
+    if np.isfinite(solution.condition):
+        words += f", condition number {solution.condition:.1e}"
+    if not np.isfinite(solution.optimality):
+        return words
+    unit = "alpha" if solution.algorithm == "lasso" else "the size of A times that of b"
+    words += f"; optimality conditions hold to {solution.optimality:.1e} of {unit}"
+    if solution.optimality > _OPTIMAL:
+        words += f", {solution.rounding:.1e} being the limit of double precision"
+    return words
 
 
 def comment_block(

@@ -18,10 +18,18 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
+from ald_chimes_lsq.solvers.factors import (
+    pivoted_root,
+    ridge_cholesky,
+    ridge_triangle,
+    square_root,
+    triangle_condition,
+)
 from ald_chimes_lsq.solvers.lasso import minimise_lasso
 from ald_chimes_lsq.solvers.normal import NormalEquations
-from ald_chimes_lsq.solvers.rows import Rows
+from ald_chimes_lsq.solvers.rows import Gradient, Rows, checked_weights
 from ald_chimes_lsq.solvers.solution import Algorithm, Solution, comment_block, count_fitted
+from ald_chimes_lsq.threads import one_blas_thread
 from ald_core.errors import AldError, InputError
 
 __all__ = [
@@ -36,7 +44,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-Gradient = Callable[[Floats], Floats]
 
 _LASSO_OPTIMAL = 1e-9
 """Violation of the optimality conditions, relative to α, up to which normal equations are good enough."""
@@ -46,6 +53,7 @@ _MAX_CONDITION = 1e13
 """Condition number of normal equations beyond which they are not tried for ridge."""
 
 
+@one_blas_thread
 def solve(
     a: ArrayLike,
     b: ArrayLike,
@@ -65,12 +73,13 @@ def solve(
     Raises:
         InputError: shapes that do not fit, numbers that are not finite, an α that is not positive.
     """
-    rows = _checked(a, b, weights)
+    rows = _checked_rows(a, b, weights)
     solution = solve_rows(rows, algorithm, alpha)
     rest = rows.product(solution.x) - rows.right
     return attrs.evolve(solution, rmse=float(np.linalg.norm(rest) / np.sqrt(len(rest))))
 
 
+@one_blas_thread
 def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) -> Solution:
     """Solve for rows of any number; the RMSE is left open.
 
@@ -88,6 +97,7 @@ def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) 
     return attrs.evolve(solution, weighted=rows.weights is not None)
 
 
+@one_blas_thread
 def solve_triangle(
     triangle: Floats,
     n_rows: int,
@@ -103,21 +113,19 @@ def solve_triangle(
         n_rows: that A has.
         algorithm: as in `solve`.
         alpha: as in `solve`.
-        gradient: x ↦ Aᵀ(b − Ax) of the weighted rows; by default it follows from R.
+        gradient: Aᵀ(b − Ax) of the weighted rows; by default it follows from R.
     """
     _check_alpha(algorithm, alpha)
     # The factor has the same least-squares problem in it, and loses no digits as AᵀA does.
     matrix, target = np.ascontiguousarray(triangle[:-1, :-1]), triangle[:-1, -1].copy()
     size = float(np.linalg.norm(matrix) * np.linalg.norm(triangle[:, -1]))
-
-    def own_gradient(x: Floats) -> Floats:
-        return (target - matrix @ x) @ matrix
-
-    slope = own_gradient if gradient is None else gradient
-    reduced = _ridge_triangle(triangle, alpha) if algorithm == "ridge" else (matrix, target)
-    return _solve(*reduced, algorithm, alpha, n_rows, slope, size)
+    slope = Rows([matrix], target).gradient if gradient is None else gradient
+    if algorithm == "ridge":
+        matrix, target = ridge_triangle(triangle, alpha)
+    return _SOLVERS[algorithm](_Problem(matrix, target, alpha, n_rows, slope, size))
 
 
+@one_blas_thread
 def solve_normal(
     equations: NormalEquations,
     algorithm: Algorithm = "lasso",
@@ -133,22 +141,13 @@ def solve_normal(
         unweighted: sums of the rows without weights, for the RMSE.
     """
     _check_alpha(algorithm, alpha)
-    gram = equations.gram
 
-    def gradient(x: Floats) -> Floats:
-        return equations.moment - gram @ x
-
-    if algorithm == "ridge":
-        reduced = _ridge_cholesky(gram, equations.moment, alpha)
-        if reduced is None:
-            raise InputError(
-                f"alpha {alpha:g} is too small for ridge from normal equations; use a larger one"
-            )
-    elif algorithm == "svd":
-        reduced = _square_root(gram, equations.moment)
-    else:
-        reduced = _pivoted_root(gram, equations.moment)
-    solution = _solve(*reduced, algorithm, alpha, equations.n_rows, gradient, _size(equations))
+    problem = _reduced(equations, algorithm, alpha, equations.gradient)
+    if problem is None:
+        raise InputError(
+            f"alpha {alpha:g} is too small for ridge from normal equations; use a larger one"
+        )
+    solution = _SOLVERS[algorithm](problem)
     plain = equations if unweighted is None else unweighted
     rmse = float(np.sqrt(plain.squared_error(solution.x) / plain.n_rows))
     return attrs.evolve(
@@ -158,154 +157,116 @@ def solve_normal(
 
 def _solve_well_conditioned(rows: Rows, algorithm: Algorithm, alpha: float) -> Solution | None:
     """The solution from normal equations, if it stands the test of the rows themselves."""
-    equations = rows.normal_equations()
-    if algorithm == "ridge":
-        reduced = _ridge_cholesky(equations.gram, equations.moment, alpha)
-        if reduced is None or _condition(reduced[0]) ** 2 > _MAX_CONDITION:
-            return None
-    else:
-        reduced = _pivoted_root(equations.gram, equations.moment)
-    size = _size(equations)
+    problem = _reduced(rows.normal_equations(), algorithm, alpha, rows.gradient)
+    if problem is None:
+        return None
+    if algorithm == "ridge" and triangle_condition(problem.matrix) ** 2 > _MAX_CONDITION:
+        return None
     try:
-        solution = _solve(*reduced, algorithm, alpha, equations.n_rows, rows.gradient, size)
+        solution = _SOLVERS[algorithm](problem)
     except InputError:
         raise
     except AldError:  # the active columns are too nearly dependent for half of the digits
         return None
-    limit = _RIDGE_OPTIMAL
-    if algorithm == "lasso":
-        # No x can do better than the last digit of its numbers allows.
-        last = np.finfo(np.float64).eps * np.abs(np.diag(equations.gram) * solution.x).max()
-        limit = _LASSO_OPTIMAL + 4.0 * float(last) / (alpha * equations.n_rows)
-    if solution.optimality > limit:
+    limit = _LASSO_OPTIMAL if algorithm == "lasso" else _RIDGE_OPTIMAL
+    if solution.optimality > limit + solution.rounding:
         return None
     return attrs.evolve(solution, method="normal equations")
 
 
-def _size(equations: NormalEquations) -> float:
-    """Size ‖A‖ ‖b‖ of a problem."""
-    return float(np.sqrt(max(np.trace(equations.gram), 0.0) * equations.square))
+@attrs.frozen(eq=False)
+class _Problem:
+    """Min ‖Rx − q‖, which has the solutions of the rows."""
+
+    matrix: Floats
+    """R; for ridge it is triangular, and has the regularisation in it"""
+    target: Floats
+    """q"""
+    alpha: float
+    n_rows: int
+    gradient: Gradient
+    size: float
+    """‖A‖ ‖b‖"""
 
 
-def _solve(
-    matrix: Floats,
-    target: Floats,
-    algorithm: Algorithm,
-    alpha: float,
-    n_rows: int,
-    gradient: Gradient,
-    size: float,
-) -> Solution:
-    """Solve min ‖Rx − q‖ with the algorithm; `gradient` is Aᵀ(b − Ax) and `size` is ‖A‖ ‖b‖.
-
-    For ridge R is triangular and has the regularisation in it.
-    """
-    if algorithm == "lasso":
-        result = minimise_lasso(matrix, target, n_rows * alpha, gradient)
-        return Solution(
-            x=result.x,
-            algorithm=algorithm,
-            alpha=alpha,
-            n_equations=n_rows,
-            rmse=np.nan,
-            n_fitted=count_fitted(result.x),
-            optimality=result.violation,
-            condition=result.condition,
-        )
-    largest = 0.0
+def _reduced(
+    equations: NormalEquations, algorithm: Algorithm, alpha: float, gradient: Gradient
+) -> _Problem | None:
+    """From normal equations; None if they are too nearly singular for ridge."""
+    gram, moment = equations.gram, equations.moment
     if algorithm == "ridge":
-        x, missing = _refined(matrix, target, alpha, gradient)
-        n_fitted, condition = len(x), _condition(matrix)
+        root = ridge_cholesky(gram, moment, alpha)
+    elif algorithm == "svd":
+        root = square_root(gram, moment)
     else:
-        u, values, vt = scipy.linalg.svd(matrix, full_matrices=False, check_finite=False)
-        largest = float(values.max(initial=0.0))
-        n_fitted = int(np.count_nonzero(values > alpha * largest))
-        x = vt[:n_fitted].T @ ((u[:, :n_fitted].T @ target) / values[:n_fitted])
-        condition = float(largest / values[-1]) if values.size and values[-1] > 0.0 else np.inf
-        missing = vt[:n_fitted] @ gradient(x)
+        root = pivoted_root(gram, moment)
+    size = float(np.sqrt(max(np.trace(gram), 0.0) * equations.square))
+    return None if root is None else _Problem(*root, alpha, equations.n_rows, gradient, size)
+
+
+def _lasso(problem: _Problem) -> Solution:
+    penalty = problem.n_rows * problem.alpha
+    result = minimise_lasso(problem.matrix, problem.target, penalty, problem.gradient)
+    return Solution(
+        x=result.x,
+        algorithm="lasso",
+        alpha=problem.alpha,
+        n_equations=problem.n_rows,
+        n_fitted=count_fitted(result.x),
+        optimality=result.violation,
+        rounding=result.rounding,
+        condition=result.condition,
+    )
+
+
+def _ridge(problem: _Problem) -> Solution:
+    triangle, alpha = problem.matrix, problem.alpha
+    x: Floats = scipy.linalg.solve_triangular(triangle, problem.target)
+    missing = problem.gradient(x) - alpha * x
+    for _ in range(4):
+        step = scipy.linalg.solve_triangular(triangle, missing, trans="T")
+        better = x + scipy.linalg.solve_triangular(triangle, step)
+        rest = problem.gradient(better) - alpha * better
+        if np.abs(rest).max() > 0.5 * np.abs(missing).max():
+            break
+        x, missing = better, rest
     return Solution(
         x=x,
-        algorithm=algorithm,
+        algorithm="ridge",
         alpha=alpha,
-        n_equations=n_rows,
-        rmse=np.nan,
-        n_fitted=n_fitted,
-        optimality=float(np.abs(missing).max(initial=0.0) / (size or 1.0)),
-        condition=condition,
+        n_equations=problem.n_rows,
+        n_fitted=len(x),
+        optimality=float(np.abs(missing).max() / (problem.size or 1.0)),
+        condition=triangle_condition(triangle),
+    )
+
+
+def _svd(problem: _Problem) -> Solution:
+    u, values, vt = scipy.linalg.svd(problem.matrix, full_matrices=False, check_finite=False)
+    largest = float(values.max(initial=0.0))
+    kept = int(np.count_nonzero(values > problem.alpha * largest))
+    x = vt[:kept].T @ ((u[:, :kept].T @ problem.target) / values[:kept])
+    missing = vt[:kept] @ problem.gradient(x)
+    return Solution(
+        x=x,
+        algorithm="svd",
+        alpha=problem.alpha,
+        n_equations=problem.n_rows,
+        n_fitted=kept,
+        optimality=float(np.abs(missing).max(initial=0.0) / (problem.size or 1.0)),
+        condition=float(largest / values[-1]) if values.size and values[-1] > 0.0 else np.inf,
         largest=largest,
     )
 
 
-def _refined(
-    triangle: Floats, target: Floats, alpha: float, gradient: Gradient
-) -> tuple[Floats, Floats]:
-    """Solve Rx = q, corrected while that makes Aᵀ(b − Ax) − αx smaller, which is returned too."""
-    x: Floats = scipy.linalg.solve_triangular(triangle, target)
-    missing = gradient(x) - alpha * x
-    for _ in range(4):
-        step = scipy.linalg.solve_triangular(triangle, missing, trans="T")
-        better = x + scipy.linalg.solve_triangular(triangle, step)
-        rest = gradient(better) - alpha * better
-        if np.abs(rest).max() > 0.5 * np.abs(missing).max():
-            break
-        x, missing = better, rest
-    return x, missing
+_SOLVERS: dict[Algorithm, Callable[[_Problem], Solution]] = {
+    "lasso": _lasso,
+    "ridge": _ridge,
+    "svd": _svd,
+}
 
 
-def _ridge_triangle(triangle: Floats, alpha: float) -> tuple[Floats, Floats]:
-    """R and q of the rows with those of the regularisation below them."""
-    n = len(triangle) - 1
-    below = np.column_stack((np.sqrt(alpha) * np.eye(n), np.zeros(n)))
-    (both,) = scipy.linalg.qr(
-        np.vstack((triangle, below)), mode="r", overwrite_a=True, check_finite=False
-    )
-    return both[:n, :n], both[:n, n]
-
-
-def _ridge_cholesky(gram: Floats, moment: Floats, alpha: float) -> tuple[Floats, Floats] | None:
-    """R and q as `_ridge_triangle` gives them, from normal equations; None if these are singular."""
-    shifted = gram + alpha * np.eye(len(gram))
-    try:
-        triangle: Floats = scipy.linalg.cholesky(shifted, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
-    q: Floats = scipy.linalg.solve_triangular(triangle, moment, trans="T")
-    return triangle, q
-
-
-def _condition(triangle: Floats) -> float:
-    """Condition number of an upper triangular matrix (1-norm estimate)."""
-    reciprocal = float(scipy.linalg.lapack.dtrcon(triangle, norm="1", uplo="U", diag="N")[0])
-    return 1.0 / reciprocal if reciprocal > 0.0 else np.inf
-
-
-def _square_root(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
-    """R and q with RᵀR = G and Rᵀq = c; without the directions in which G is zero up to rounding."""
-    values, vectors = scipy.linalg.eigh(gram)
-    kept = values > len(values) * np.finfo(np.float64).eps * values.max(initial=0.0)
-    roots = np.sqrt(values[kept])
-    matrix = roots[:, None] * vectors[:, kept].T
-    # Largest first, as singular values are.
-    return np.ascontiguousarray(matrix[::-1]), ((vectors[:, kept].T @ moment) / roots)[::-1].copy()
-
-
-def _pivoted_root(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
-    """R and q likewise, by a Cholesky factorisation that leaves out columns dependent on those before."""
-    diagonal = np.diag(gram)
-    scale = np.where(diagonal > 0.0, np.sqrt(np.maximum(diagonal, 0.0)), 1.0)
-    scaled = np.asfortranarray(gram / scale[:, None] / scale)
-    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(scaled, lower=0, overwrite_a=1)
-    order = pivots - 1
-    matrix = np.zeros((rank, len(gram)))
-    matrix[:, order] = np.triu(factor)[:rank]
-    q = scipy.linalg.solve_triangular(
-        factor[:rank, :rank], (moment / scale)[order[:rank]], trans="T"
-    )
-    matrix *= scale
-    return matrix, q
-
-
-def _checked(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None) -> Rows:
+def _checked_rows(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None) -> Rows:
     matrix, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if matrix.ndim != 2 or right.shape != matrix.shape[:1] or not matrix.size:
         raise InputError(
@@ -315,16 +276,7 @@ def _checked(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None) -> Rows:
         raise InputError(
             "the design matrix or the right-hand side holds a number that is not finite"
         )
-    if weights is None:
-        return Rows((matrix,), right)
-    given = np.asarray(weights, dtype=np.float64)
-    if given.shape != right.shape:
-        raise InputError(
-            f"{given.size} weights do not fit {right.size} rows; one per row is needed"
-        )
-    if not (np.isfinite(given).all() and (given >= 0.0).all()):
-        raise InputError("weights must be finite and not negative")
-    return Rows((matrix,), right, given)
+    return Rows((matrix,), right, None if weights is None else checked_weights(weights, len(right)))
 
 
 def _check_alpha(algorithm: str, alpha: float) -> None:
@@ -332,5 +284,7 @@ def _check_alpha(algorithm: str, alpha: float) -> None:
         raise InputError(
             f"there is no algorithm '{algorithm}'; there are {', '.join(get_args(Algorithm))}"
         )
-    if not (np.isfinite(alpha) and alpha > 0.0) or (algorithm == "svd" and alpha >= 1.0):
-        raise InputError(f"alpha must be positive (below 1 for svd), found {alpha}")
+    if algorithm == "svd" and not 0.0 < alpha < 1.0:
+        raise InputError(f"alpha, the cutoff of svd, must be above 0 and below 1, found {alpha}")
+    if not (np.isfinite(alpha) and alpha > 0.0):
+        raise InputError(f"alpha must be positive, found {alpha}")

@@ -1,0 +1,174 @@
+"""Damage to input files, and what a command must make of it."""
+
+import random
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from ald_core.errors import InputError
+
+JUNK = [
+    "xx", "nan", "inf", "-inf", "1e999", "1e101", "1D0", "1_0", "0x1", "2,3", ".", "é", "²", "１", "\0",
+    "-1", "0", "1", "2.5", "-2.5", "1e-300", "99999999999", "9" * 5000, "true", "C", "#", "!",
+]  # fmt: skip
+HOPELESS = ["xx", "nan", "1e999", "1_0", "é", "１", "inf", "1D0", "\0", "1e101"]
+"""Never a number, a truth value, or a name that means something."""
+NOT_FINITE = re.compile(rb"(?<![\w.])[-+]?(nan|inf|infinity)(?!\w)", re.IGNORECASE)
+
+REMARKS = (b"!", b"#", b"index  |")
+
+
+def damaged(text, seed):
+    """One or two random edits of lines, words and characters."""
+    rng = random.Random(seed)
+    for _ in range(rng.randint(1, 2)):
+        lines = text.split("\n")
+        i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
+        words = lines[i].split()
+        k = rng.randrange(len(words) or 1)
+        match rng.randrange(11):
+            case 0:
+                del lines[i]
+            case 1:
+                lines.insert(j, lines[i])
+            case 2:
+                lines[i], lines[j] = lines[j], lines[i]
+            case 3:
+                lines = [*lines[:i], lines[i][: len(lines[i]) // 2]]
+            case 4:
+                lines.insert(i, " ".join(rng.choices(JUNK, k=rng.randint(1, 4))))
+            case 5:
+                words[k : k + 1] = []
+                lines[i] = " ".join(words)
+            case 6:
+                words.insert(k, rng.choice(words or JUNK))
+                lines[i] = " ".join(words)
+            case 7:
+                at = rng.randrange(len(lines[i]) + 1)
+                lines[i] = lines[i][:at] + rng.choice(JUNK) + lines[i][at + 1 :]
+            case _:
+                words[k : k + 1] = [rng.choice(JUNK)]
+                lines[i] = " ".join(words)
+        text = "\n".join(lines)
+    return text
+
+
+def rewritten(text):
+    """Ways to write the same text."""
+    return {
+        "line ends of DOS": text.replace("\n", "\r\n"),
+        "tabs": re.sub(" +", "\t", text),
+        "blanks at line ends": text.replace("\n", "  \n"),
+        "no end of the last line": text.rstrip("\n"),
+        "blank lines at the end": text + "\n \n",
+    }
+
+
+def no_files(path):
+    """What may stand where a text file should: it is made, and its description is told."""
+    for content, what in (
+        (b"", "empty"),
+        (b"\n \n", "blank"),
+        (bytes(range(256)) * 8, "binary"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "a program"),
+        ("2\n".encode("utf-16"), "UTF-16"),
+    ):
+        path.write_bytes(content)
+        yield what
+    path.unlink()
+    yield "missing"
+    path.mkdir()
+    yield "a folder"
+    path.rmdir()
+    path.symlink_to(path.name)
+    yield "a link to itself"
+    path.unlink()
+
+
+class Case:
+    """Input files in a folder of their own, and a command for them."""
+
+    def __init__(self, app, folder, files, command):
+        self.app, self.folder, self.files, self.command = app, folder, files, command
+
+    def attempt(self, changed=()):
+        """Run the command with some files changed; what it does must be right in any case.
+
+        Either it is done, and no number that it wrote is infinite or nan; or the files are refused in one sentence
+        that names one of them, and nothing was written.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        for name, text in {**self.files, **dict(changed)}.items():
+            (self.folder / name).write_bytes(text.encode())
+        return self.run()
+
+    def survives_damage(self, file, examples):
+        """Attempt the command with a file damaged at random, always the same way."""
+
+        @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+        @given(seed=st.integers(0, 2**32))
+        def attempt(seed):
+            self.attempt({file: damaged(self.files[file], seed)})
+
+        attempt()
+
+    def refuses_junk(self, file, counts, most=90):
+        """Put a word that is none for some words of a file, which must be refused.
+
+        `counts(file, line)` gives the positions of the words of a line that mean something.
+        """
+        lines = self.files[file].split("\n")
+        places = [(i, k) for i, line in enumerate(lines) for k in counts(file, line)]
+        for number, (i, k) in enumerate(places[:: len(places) // most + 1]):
+            junk = HOPELESS[number % len(HOPELESS)]
+            words = lines[i].split()
+            words[k] = junk
+            said = self.attempt({file: "\n".join([*lines[:i], " ".join(words), *lines[i + 1 :]])})
+            assert said.status == 2, (lines[i], k, junk)
+
+    def run(self):
+        """Run the command on what is in the folder."""
+        command = [word.replace("@", f"{self.folder}/") for word in self.command]
+        result = CliRunner().invoke(self.app, command)
+        error = result.exception
+        written = {p.name: p for p in self.folder.iterdir() if p.name not in self.files}
+        if isinstance(error, InputError):
+            assert "\n" not in str(error)
+            assert len(str(error)) < 1000
+            assert error.path is not None, str(error)
+            named = Path(str(error.path).strip("'"))
+            assert self.folder in (named, *named.parents)
+            assert not written
+            place = Path(str(error.path)).name
+            return SimpleNamespace(
+                status=2, said=error.reason, file=place, line=error.line, outputs={}
+            )
+        if error is not None and not isinstance(error, SystemExit):
+            raise error
+        assert result.exit_code in {0, 4}
+        outputs = {name: path.read_bytes() for name, path in written.items()}
+        for name in [n for n in outputs if n.endswith(".log") or n == "md_timing.json"]:
+            del outputs[name]
+        outputs["standard output"] = result.stdout.encode()
+        for name, content in outputs.items():
+            # Comments and headings are copied as they are.
+            rows = [r for r in content.split(b"\n") if not r.strip().startswith(REMARKS)]
+            assert not NOT_FINITE.search(b"\n".join(rows)), (
+                f"{name} has numbers that are not finite"
+            )
+        return SimpleNamespace(
+            status=result.exit_code, said=result.stderr, file=None, line=None, outputs=outputs
+        )
+
+
+@pytest.fixture(scope="session")
+def damage():
+    """The tools of this file."""
+    return SimpleNamespace(Case=Case, damaged=damaged, rewritten=rewritten, no_files=no_files)
