@@ -12,11 +12,14 @@ import attrs
 NAMES = frozenset({
     "BASH_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX", "ENV", "HOME", "KRB5CCNAME", "LANG", "LANGUAGE",
     "LD_LIBRARY_PATH", "LOADEDMODULES", "LOGNAME", "MANPATH", "MODULEPATH", "MODULESHOME", "MODULES_CMD",
-    "NUMBA_CACHE_DIR", "PATH", "PYTHONHOME", "PYTHONPATH", "SHELL", "SLURM_CONF", "TMPDIR", "TZ", "USER",
+    "PATH", "PYTHONHOME", "PYTHONPATH", "SHELL", "SLURM_CONF", "TMPDIR", "TZ", "USER",
     "VIRTUAL_ENV", "XDG_CACHE_HOME", "_LMFILES_",
 })  # fmt: skip
 """Variables that programs and jobs get; no SLURM_* and SBATCH_*, which would change what is asked for."""
-PREFIXES = ("LC_", "LMOD_", "BASH_FUNC_ml", "BASH_FUNC_module")
+PREFIXES = (
+    "BASH_FUNC_ml", "BASH_FUNC_module", "BLIS_", "LC_", "LMOD_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_",
+)  # fmt: skip
+"""Those of numerical libraries, too: which kernels they choose shows in the last digits of results."""
 AFTER_KILL = 5.0
 """Seconds for what a killed program has still said"""
 

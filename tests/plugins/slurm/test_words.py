@@ -171,11 +171,18 @@ def test_arguments_are_what_was_asked_for():
 def test_programs_get_no_secrets_and_no_options_by_the_way(monkeypatch):
     for name in ("SBATCH_PARTITION", "SLURM_JOB_ID", "SQUEUE_FORMAT", "AWS_SECRET", "MY_DATA"):
         monkeypatch.setenv(name, "x")
-    for name in ("SLURM_CONF", "LC_ALL", "LMOD_DIR", "MODULEPATH", "BASH_FUNC_module%%"):
+    for name in (
+        "SLURM_CONF",
+        "LC_ALL",
+        "LMOD_DIR",
+        "MODULEPATH",
+        "BASH_FUNC_module%%",
+        "OPENBLAS_CORETYPE",
+    ):
         monkeypatch.setenv(name, "y")
     seen = client.environment(["MY_DATA", "NOT_THERE"])
     assert {k for k in seen if seen[k] in ("x", "y")} == {
-        "MY_DATA", "SLURM_CONF", "LC_ALL", "LMOD_DIR", "MODULEPATH", "BASH_FUNC_module%%",
+        "MY_DATA", "SLURM_CONF", "LC_ALL", "LMOD_DIR", "MODULEPATH", "BASH_FUNC_module%%", "OPENBLAS_CORETYPE",
     }  # fmt: skip
 
 
