@@ -1,7 +1,7 @@
 """Rows of a least-squares problem, read a chunk at a time, so that the matrix may be larger than the memory.
 
 Everything is summed in the order of the rows, in chunks that depend on nothing but the sizes of the parts: equal parts
-give equal bits, wherever each part was made.
+give equal bits for any number of threads, as long as BLAS chooses the same kernels.
 """
 
 from collections.abc import Iterator, Sequence
