@@ -34,7 +34,7 @@ def publish_file(path: Path, data: bytes) -> None:
         new = _beside(path, _NEW)
         _write_new(new, data)
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def show_file(path: Path, data: bytes) -> None:
@@ -62,7 +62,7 @@ def publish_folder(staged: Path, target: Path) -> None:
     with _stop_on_error(target):
         _sync_tree(staged)
         staged.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 def claim(path: Path, content: bytes) -> bool:
@@ -80,7 +80,7 @@ def claim(path: Path, content: bytes) -> bool:
                 raise
         won = private.stat().st_nlink == 2
         private.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return won
 
 
@@ -92,7 +92,7 @@ def discard(path: Path) -> None:
             path.rename(old)
         except FileNotFoundError:
             return
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         _remove(old)
 
 
@@ -114,7 +114,19 @@ def make_folder(folder: Path) -> None:
             folder = folder.parent
         for new in reversed(missing):
             new.mkdir(exist_ok=True)
-            _sync_folder(new.parent)
+            sync_folder(new.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were given in `folder` durable; an OSError, as plugins that write files of their own want it."""
+    _sync_path(folder, os.O_DIRECTORY)
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """The error with the name of a file, which those of writing, syncing and closing lack."""
+    if error.filename is not None or error.errno is None:
+        return error
+    return OSError(error.errno, error.strerror, str(path))
 
 
 @contextmanager
@@ -154,17 +166,13 @@ def _sync_path(path: Path, flags: int = 0) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    _sync_path(folder, os.O_DIRECTORY)
-
-
 def _sync_tree(top: Path) -> None:
     for folder, _, files in os.walk(top, topdown=False):
         for name in sorted(files):
             path = Path(folder, name)
             if path.is_file() and not path.is_symlink():
                 _sync_path(path)
-        _sync_folder(Path(folder))
+        sync_folder(Path(folder))
 
 
 def _remove(path: Path) -> None:

@@ -24,16 +24,36 @@ class AldError(Exception):
 
 
 class InputError(AldError):
-    """A mistake in what the user gave; the message names place, value and cure."""
+    """A mistake in what the user gave; the message names place, value and cure.
+
+    Args:
+        message: the mistake; it may tell the cure too.
+        path: the file where it is.
+        line: of that file, from 1.
+        cure: what to do about it; it ends the sentence.
+    """
 
     exit_status = 2
 
-    def __init__(self, message: str, *, path: Path | str | None = None, line: int | None = None):
-        self.reason = message
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path | str | None = None,
+        line: int | None = None,
+        cure: str = "",
+    ):
+        self.fault = message
+        self.cure = cure
+        self.reason = f"{message}; {cure}" if cure else message
         self.path = path
         self.line = line
         place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
-        super().__init__(place + message)
+        super().__init__(place + self.reason)
+
+    def at(self, path: Path | str | None, line: int | None = None) -> "InputError":
+        """The same mistake, at a place that only the caller knows."""
+        return InputError(self.fault, path=path, line=line, cure=self.cure)
 
 
 class InputErrors(InputError):
