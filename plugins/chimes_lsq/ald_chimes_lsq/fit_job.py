@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.design_rows import constraint_rows, frame_matrix, write_matrix
+from ald_chimes_lsq.engine import pack
+from ald_chimes_lsq.ewald import type_charges
 from ald_chimes_lsq.fit_files import PARAMETERS, write_fit
 from ald_chimes_lsq.fitter import (
     BLOCKS,
@@ -42,15 +44,19 @@ from ald_chimes_lsq.frame_rows import (
     read_lines,
     read_targets,
 )
-from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.model import ChimesModel, evaluate_packed
+from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, add_rows
 from ald_chimes_lsq.solvers.solve import Solution, solve_rows, solve_triangle
 from ald_chimes_lsq.threads import one_blas_thread, results_in_order
-from ald_core.errors import AldError
+from ald_core.errors import AldError, InputError
 from ald_core.store import frame_from_json, labels_to_json
 from ald_core.types import Labels
 
 Floats = NDArray[np.float64]
+
+_PART = Path("unfinished.npy")
+"""A file that gets its name when it is complete."""
 
 
 @one_blas_thread
@@ -79,15 +85,22 @@ def fit() -> None:
 
 def rows() -> None:
     """Write the rows of the frames."""
-    _write_rows(_read_request())
+    request, lines = _read_request(), Path(FRAMES)
+    n_rows = sum(count_rows(values) for values in read_lines(lines))
+    frames = (read_frame_rows(values) for values in read_lines(lines))
+    write_matrix(_PART, request.setup.basis, frames, n_rows, offsets=request.offsets)
+    _PART.replace(ROWS)
 
 
 def factor() -> None:
     """Write the triangular factor of the weighted rows (A, b) of the frames."""
-    _write_rows(_read_request())
+    rows()
     own = RowFile.open(Path(ROWS))
     targets = read_targets(read_lines(Path(FRAMES)))
-    np.save(FACTOR, Rows([own], targets.right, targets.weights).triangle())
+    triangle = Rows([own], targets.right, targets.weights).triangle()
+    with _PART.open("wb") as stream:
+        np.save(stream, triangle)
+    _PART.replace(FACTOR)
     own.path.unlink()
 
 
@@ -130,13 +143,6 @@ def _read_request() -> _Request:
     return _Request(json.loads(Path(REQUEST).read_text()), read_setup(Path(SETUP)))
 
 
-def _write_rows(request: _Request) -> None:
-    lines = Path(FRAMES)
-    n_rows = sum(count_rows(values) for values in read_lines(lines))
-    frames = (read_frame_rows(values) for values in read_lines(lines))
-    write_matrix(Path(ROWS), request.setup.basis, frames, n_rows, offsets=request.offsets)
-
-
 def _fit_rows(parts: Sequence[Matrix], request: _Request) -> None:
     tied, values = _constraints(request)
     targets = read_targets(read_lines(Path(FRAMES)), values.tolist())
@@ -148,25 +154,51 @@ def _fit_rows(parts: Sequence[Matrix], request: _Request) -> None:
 def _fit_factors(paths: Sequence[Path], request: _Request) -> None:
     tied, values = _constraints(request)
     targets = read_targets(read_lines(Path(FRAMES)), values.tolist())
-    triangle = np.asfortranarray(np.load(paths[0]))
-    more = (np.asfortranarray(np.load(path)) for path in paths[1:])
-    triangle = reduce(add_rows, more, triangle)
+    width = tied.shape[1] + 1
+    triangle = reduce(add_rows, (_read_factor(path, width) for path in paths))
     if len(tied):
         triangle = add_rows(triangle, np.asfortranarray(np.column_stack((tied, values))))
     solution = solve_triangle(
         triangle, len(targets.right), request.values["algorithm"], request.values["alpha"]
     )
-    said = np.empty_like(targets.right)
-    position = 0
+    said = [*_predicted(request, solution.x), tied @ solution.x]
+    _write(request, solution, targets, np.concatenate(said), len(paths))
 
-    def matrix_of(frame: FrameRows) -> Floats:
-        return frame_matrix(request.setup.basis, frame, offsets=request.offsets)
 
-    for matrix in results_in_order(matrix_of, map(read_frame_rows, read_lines(Path(FRAMES)))):
-        said[position : position + len(matrix)] = matrix @ solution.x
-        position += len(matrix)
-    said[position:] = tied @ solution.x
-    _write(request, solution, targets, said, len(paths))
+def _read_factor(path: Path, width: int) -> Floats:
+    """Triangular factor of a block, (width, width)."""
+    try:
+        factor = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"cannot be read as factor of rows ({error})", path=path, cure="compute it again"
+        ) from None
+    if factor.shape != (width, width) or factor.dtype != np.float64:
+        raise InputError(f"is not a {width} × {width} factor", path=path, cure="compute it again")
+    return np.asfortranarray(factor)
+
+
+def _predicted(request: _Request, x: Floats) -> Iterator[Floats]:
+    """Ax of frame after frame, of which no rows are kept.
+
+    The model says the same in a small part of the time, but where two atoms are closer than their inner cutoff, as rows
+    have no 2-body terms there, and but for charges, whose sums are split in another way.
+    """
+    basis, offsets = request.setup.basis, request.offsets
+    model = ChimesModel(basis, expand(basis, x))
+    packed = pack(model, penalty=False)
+    charged = type_charges(basis, model.coefficients).any()
+
+    def predict(frame: FrameRows) -> Floats:
+        said = None if charged else evaluate_packed(model, packed, frame.frame.atoms)
+        if said is None or said.contact_class > 0:
+            return np.asarray(frame_matrix(basis, frame, offsets=offsets) @ x)
+        stress = said.stress.ravel()
+        _, n_stress, n_energy = frame.counts()
+        own = stress[[0, 4, 8]] if n_stress == 3 else stress[:n_stress]
+        return np.concatenate([said.forces.ravel(), own, np.full(n_energy, said.energy)])
+
+    return results_in_order(predict, map(read_frame_rows, read_lines(Path(FRAMES))))
 
 
 def _constraints(request: _Request) -> tuple[Floats, Floats]:

@@ -2,7 +2,9 @@
 
 A fit of many frames is cut into blocks. A job computes the rows of a block, which depend on nothing but its frames and
 the set-up; they stay in the folder of the job and are found again by the identity of the work, so that a later cycle
-computes only those of new frames, whatever the weights. One more job reads them all and solves.
+computes only those of new frames, whatever the weights. One more job reads them all and solves; it sums them in an
+order that does not depend on the blocks, so that their number changes no digit. Where rows are too many to be kept,
+triangular factors of the blocks take their place, which depend on weights, labels and `frames_per_block`.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import attrs
+import numpy as np
 from attrs.validators import ge, gt
 
 from ald_chimes_lsq.fit_files import FIT_FILES, PARAMETERS, REPORT
 from ald_chimes_lsq.formats.setup import FitSetup, StressRows, read_setup
-from ald_chimes_lsq.frame_rows import FrameRows, count_columns
+from ald_chimes_lsq.frame_rows import FrameRows, count_columns, row_weights
+from ald_chimes_lsq.solvers.solution import check_alpha
 from ald_chimes_lsq.sources import kernels_digest
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
@@ -95,12 +99,16 @@ class ChimesFitter(Fitter):
     )
 
     def check(self, elements: Sequence[str]) -> list[str]:
-        """Whether `fm_setup.in` can be read and knows the elements."""
+        """Whether `fm_setup.in` can be read and knows the elements, and alpha suits the algorithm."""
         try:
             setup = read_setup(self.setup)
         except InputError as error:
             return [str(error)]
         problems = []
+        try:
+            check_alpha(self.algorithm, self.alpha)
+        except InputError as error:
+            problems.append(f"fitter: {error}")
         missing = [e for e in elements if e not in {t.name for t in setup.basis.types}]
         if missing:
             problems.append(
@@ -118,7 +126,8 @@ class ChimesFitter(Fitter):
         """Fit in one job, or in one per block of frames and one more; results are copied to `workdir`.
 
         Raises:
-            InputError: a label that is to be fitted is missing.
+            InputError: a label that is to be fitted is missing, a weight is impossible, all are zero, or alpha does not
+                suit the algorithm; or a job says what is wrong with the frames.
         """
         plan = self._plan(training.fitted, weights)
         if len(plan.blocks) == 1:
@@ -159,6 +168,7 @@ class ChimesFitter(Fitter):
         )
 
     def _plan(self, labeled: Sequence[LabeledFrame], weights: Weights) -> FitPlan:
+        check_alpha(self.algorithm, self.alpha)
         setup = read_setup(self.setup)
         stress, energy = self._fitted(setup)
         frames = []
@@ -167,6 +177,7 @@ class ChimesFitter(Fitter):
             own = weights.frames[item.frame.id]
             rows = stress_rows(item.frame, stress)
             frames.append(FrameRows(item.frame, rows, energy, item.labels, own))
+        _check_weights(frames)
         offsets = energy
         size = sum(sum(f.counts()) for f in frames) * count_columns(setup.basis, offsets=offsets)
         few = size <= SMALL or len(frames) <= self.frames_per_block
@@ -292,6 +303,24 @@ def _require(labeled: LabeledFrame, stress: StressRows, energy: bool) -> None:
         raise InputError(
             f"{start} stress, which is to be fitted (all six components are needed; a file's diagonal alone is not "
             f'used); {cure}, or set fitter.stress = "none"'
+        )
+
+
+def _check_weights(frames: Iterable[FrameRows]) -> None:
+    """Refuse weights with which there is nothing to fit, or no minimum."""
+    used = False
+    for rows in frames:
+        weights = row_weights(rows)
+        if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
+            raise InputError(
+                f"frame {rows.frame.id} has a weight that is negative or not finite",
+                cure="change the options of [[weighting]] in the run file",
+            )
+        used = used or bool(weights.any())
+    if not used:
+        raise InputError(
+            "all weights are zero, so that there is nothing to fit",
+            cure="change the options of [[weighting]] in the run file",
         )
 
 

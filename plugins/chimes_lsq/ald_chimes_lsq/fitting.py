@@ -18,7 +18,7 @@ from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.new_files import scratch_folder
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, checked_weights
-from ald_chimes_lsq.solvers.solution import Algorithm, Solution
+from ald_chimes_lsq.solvers.solution import Algorithm, Solution, check_alpha
 from ald_chimes_lsq.solvers.solve import solve_rows
 from ald_chimes_lsq.threads import one_blas_thread, results_in_order
 from ald_core.errors import InputError
@@ -71,12 +71,14 @@ def fit(
             current folder, because folders for temporary files are often in memory.
 
     Raises:
-        InputError: a label or an element is missing, the weights do not fit, or there is no room in `scratch`.
+        InputError: a label or an element is missing, the weights or `alpha` are impossible, or there is no room in
+            `scratch`.
     """
+    check_alpha(algorithm, alpha)
     known = setup if isinstance(setup, FitSetup) else read_setup(setup)
     fitted = [fitted_frame(known, frame, i) for i, frame in enumerate(frames)]
     if not fitted:
-        raise InputError("a fit needs at least one frame")
+        raise InputError("there are no frames to fit", cure="give at least one")
     offsets = known.has_offsets
     tied, values = constraint_rows(known.basis, known.charge_constraints, offsets=offsets)
     own = [Targets(frame.right, None, frame.kinds) for frame in fitted]
@@ -93,8 +95,9 @@ def fit(
             write_rows(path, named, n_rows, count_columns(known.basis, offsets=offsets))
         except OSError as error:
             raise InputError(
-                f"the matrix cannot be written here ({error.strerror}); make room, or give another `scratch`",
+                f"the matrix cannot be written here ({error.strerror})",
                 path=folder.parent,
+                cure="make room, or give another `scratch`",
             ) from None
         parts: list[Matrix] = [RowFile.open(path)]
         if len(tied):

@@ -7,12 +7,11 @@ from typing import Any
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.formats.setup import StressRows
-from ald_core.errors import InputError
 from ald_core.store import frame_from_json, frame_to_json, labels_from_json, labels_to_json
 from ald_core.types import Frame, FrameWeights, Labels
 
@@ -39,17 +38,6 @@ class FrameRows:
     def counts(self) -> tuple[int, int, int]:
         """Numbers of force, stress and energy rows."""
         return _counts(len(self.frame.atoms), self.stress, self.energy)
-
-    def check(self) -> None:
-        """Complain about labels that are to be fitted and are not there."""
-        labels = self.labels or Labels()
-        given = {"forces": labels.forces, "stress": labels.stress, "energy": labels.energy}
-        wanted = ["forces"] + ["stress"] * (self.stress != "none") + ["energy"] * self.energy
-        for name in wanted:
-            if given[name] is None:
-                raise InputError(
-                    f"frame {self.frame.id} has no {name}, which is to be fitted; label it, or do not fit {name}"
-                )
 
     def line(self, *, geometry: bool = True, values: bool = True) -> str:
         """A line of JSON: atoms, labels with weights, or both."""
@@ -103,11 +91,6 @@ def read_targets(lines: Iterable[dict[str, Any]], constraints: Sequence[float] =
     return join_targets((_targets(values) for values in lines), constraints)
 
 
-def frame_targets(rows: FrameRows) -> Targets:
-    """Right-hand sides of one frame."""
-    return _targets(json.loads(rows.line(geometry=False)))
-
-
 def join_targets(frames: Iterable[Targets], constraints: Sequence[float] = ()) -> Targets:
     """Right-hand sides of frames one after another, and then those of constraints on charges."""
     found = list(frames)
@@ -131,7 +114,11 @@ def _targets(values: dict[str, Any]) -> Targets:
     own = values.get("weights")
     return Targets(
         right_sides(labels_from_json(values["labels"]), values["stress"], values["energy"]),
-        None if own is None else _weights(own, values),
+        None
+        if own is None
+        else _weights(
+            own["forces"], own["stress"], own["energy"], values["stress"], values["energy"]
+        ),
         np.repeat(np.arange(3, dtype=np.int8), counts),
     )
 
@@ -158,9 +145,17 @@ def right_sides(labels: Labels, stress: str, energy: bool) -> Floats:
     return np.concatenate(parts) / KCAL_PER_MOL
 
 
-def _weights(own: dict[str, Any], values: dict[str, Any]) -> Floats:
-    parts = [np.ravel(np.asarray(own["forces"], dtype=np.float64))]
-    parts.append(np.asarray(own["stress"], dtype=np.float64)[VOIGT[values["stress"]]])
-    if values["energy"]:
-        parts.append(np.full(ENERGY_ROWS, own["energy"]))
-    return np.concatenate(parts)
+def row_weights(rows: FrameRows) -> Floats:
+    """Weights of the rows of a frame, (n_rows,)."""
+    own = rows.weights
+    if own is None:
+        return np.ones(sum(rows.counts()))
+    return _weights(own.forces, own.stress, own.energy, rows.stress, rows.energy)
+
+
+def _weights(
+    forces: ArrayLike, stress: ArrayLike, energy: float, rows: str, wanted: bool
+) -> Floats:
+    parts = [np.ravel(np.asarray(forces, dtype=np.float64))]
+    parts.append(np.asarray(stress, dtype=np.float64)[VOIGT[rows]])
+    return np.concatenate([*parts, np.full(ENERGY_ROWS if wanted else 0, energy)])

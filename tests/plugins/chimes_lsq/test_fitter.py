@@ -15,10 +15,11 @@ from ase import Atoms
 
 from ald_chimes_lsq import fit_job
 from ald_chimes_lsq.constants import KCAL_PER_MOL
-from ald_chimes_lsq.design_rows import configuration_rows
-from ald_chimes_lsq.fit_files import FIT_FILES
-from ald_chimes_lsq.fitter import ChimesFitter
+from ald_chimes_lsq.design_rows import configuration_rows, frame_matrix
+from ald_chimes_lsq.fit_files import FIT_FILES, REPORT
+from ald_chimes_lsq.fitter import ChimesFitter, stress_rows
 from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.frame_rows import FrameRows
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_lsq.solvers.solve import solve
 from ald_core.errors import InputError
@@ -69,7 +70,8 @@ class Jobs:
         results = []
         for task in tasks:
             if task.identity not in self.done:
-                workdir = self.folder / f"{len(self.done):03d}" / "000-task"
+                number = len(list(self.folder.glob("*")))
+                workdir = self.folder / f"{number:03d}" / "000-task"
                 workdir.mkdir(parents=True)
                 spec = task.prepare(workdir, 0)
                 self.ran.append(spec.command[-1])
@@ -183,12 +185,119 @@ def test_blocks_give_the_same_model_as_one_job(setup, tmp_path, monkeypatch, alg
         assert jobs.ran == [made] * 5 + ["solve"]
         for file in FIT_FILES:
             want, got = tmp_path / "whole" / file, tmp_path / name / "fit" / file
-            if file in {"x.txt", "force.txt", "compare.txt"}:
+            if name == "rows" and file != REPORT:
+                assert got.read_bytes() == want.read_bytes()
+            elif file in {"x.txt", "force.txt", "compare.txt"}:
                 np.testing.assert_allclose(np.loadtxt(got), np.loadtxt(want), rtol=1e-5, atol=1e-6)
             else:
                 assert got.stat().st_size > 0
         report = json.loads((tmp_path / name / "fit" / "report.json").read_text())
         assert report["blocks"] == 5
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 100])
+def test_the_number_of_jobs_does_not_change_a_bit(setup, tmp_path, monkeypatch, size):
+    frames = [*labeled(7, 0), *labeled(3, 1)]
+    fit(ChimesFitter(setup=setup), frames, tmp_path / "whole", Jobs(tmp_path / "a"))
+    fitter = in_blocks(setup, monkeypatch, frames_per_block=size)
+    jobs = Jobs(tmp_path / "b")
+    fit(fitter, frames, tmp_path / "cut", jobs)
+    assert len(jobs.ran) == {1: 11, 2: 7, 4: 4, 100: 1}[size]
+    for file in set(FIT_FILES) - {REPORT}:
+        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    reports = [json.loads((tmp_path / name / REPORT).read_text()) for name in ("cut", "whole")]
+    assert reports[0] | {"blocks": 1} == reports[1]
+
+
+def test_rows_that_are_not_kept_are_computed_once_but_for_close_pairs(setup, tmp_path, monkeypatch):
+    frames = labeled(6, 0)
+    close = frames[4].frame.atoms
+    close.positions[1] = close.positions[0] + [0.0, 0.0, 0.85]
+    molecule = attrs.evolve(frames[2].frame, kind="gas")
+    frames[2] = attrs.evolve(frames[2], frame=molecule)
+    again = []
+
+    def rows_again(basis, rows, *, offsets):
+        again.append(rows.frame.id)
+        return frame_matrix(basis, rows, offsets=offsets)
+
+    monkeypatch.setattr(fit_job, "frame_matrix", rows_again)
+    cut = in_blocks(setup, monkeypatch, frames_per_block=2, stored_rows=0.0, alpha=1e-2)
+    fit(cut, frames, tmp_path / "fit", Jobs(tmp_path / "jobs"))
+    assert again == [frames[4].frame.id]
+    basis, x = read_setup(setup).basis, np.loadtxt(tmp_path / "fit/x.txt")
+    rows = [FrameRows(f.frame, stress_rows(f.frame, "full"), True) for f in frames]
+    said = np.concatenate([frame_matrix(basis, r, offsets=True) @ x for r in rows])
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "fit/force.txt"), said, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "factor.npy"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other"])
+def test_a_damaged_block_is_named_and_a_new_one_gives_the_same(
+    setup, tmp_path, monkeypatch, name, damage
+):
+    stored = 100.0 if name == "rows.npy" else 0.0
+    fitter = in_blocks(setup, monkeypatch, frames_per_block=2, stored_rows=stored)
+    frames = labeled(4, 0)
+    jobs = Jobs(tmp_path / "jobs")
+    fit(fitter, frames, tmp_path / "1", jobs)
+    identity, folder = next((i, p) for i, p in jobs.done.items() if (p / name).exists())
+    path = folder / name
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "other":
+        np.save(path, np.ones((3, 4)))
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
+    words = "do not fit 144 right-hand sides" if damage == "other" and stored else name
+    # Another alpha is solved from the same blocks; one that is missing is not even collected.
+    with pytest.raises(InputError, match=words):
+        fit(attrs.evolve(fitter, alpha=1e-3), frames, tmp_path / "2", jobs)
+    # What is computed again is the same to the last bit.
+    del jobs.done[identity]
+    jobs.ran.clear()
+    fit(attrs.evolve(fitter, alpha=1e-4), frames, tmp_path / "3", jobs)
+    assert jobs.ran == [name.split(".")[0], "solve"]
+    assert (jobs.done[identity] / name).read_bytes() == whole
+
+
+def test_a_killed_job_leaves_no_half_of_a_block(setup, tmp_path, monkeypatch):
+    """The rows have another name until they are complete."""
+    fitter = in_blocks(setup, monkeypatch, frames_per_block=2)
+    seen = []
+
+    def dies(path, *_, **__):
+        path.write_bytes(b"half of the rows")
+        seen.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_job, "write_matrix", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(fitter, labeled(4, 0), tmp_path / "1", Jobs(tmp_path / "jobs"))
+    assert seen
+    assert not list(tmp_path.rglob("rows.npy"))
+
+
+@pytest.mark.parametrize(
+    ("options", "weight", "words"),
+    [
+        ({"algorithm": "svd", "alpha": 1.0}, 1.0, "alpha, the cutoff of svd, must be above 0 and"),
+        ({"alpha": float("inf")}, 1.0, "alpha must be positive and finite, found inf"),
+        ({}, 0.0, r"all weights are zero.*\[\[weighting\]\]"),
+        ({}, float("nan"), "frame 000-box-000000000 has a weight that is negative or not finite"),
+        ({}, -1.0, "frame 000-box-000000000 has a weight that is negative or not finite"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_before_any_job(setup, tmp_path, options, weight, words):
+    frames = labeled(2, 0)
+    own = FrameWeights(np.full((8, 3), weight), 0.0 * weight, np.full(6, weight))
+    jobs = Jobs(tmp_path / "jobs")
+    fitter = ChimesFitter(setup=setup, **options)
+    with pytest.raises(InputError, match=words):
+        fit(fitter, frames, tmp_path / "fit", jobs, Weights({f.frame.id: own for f in frames}))
+    assert jobs.ran == []
+    assert bool(fitter.check(["C", "O"])) == bool(options)
 
 
 def test_new_frames_cost_new_rows_only_and_new_weights_none(setup, tmp_path, monkeypatch):

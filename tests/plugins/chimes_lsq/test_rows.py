@@ -9,12 +9,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from ald_chimes_lsq.solvers.algorithms import Choice, run_algorithm
 from ald_chimes_lsq.solvers.lars import stop_like_dlars
 from ald_chimes_lsq.solvers.ridge_cv import choose_strength
 from ald_chimes_lsq.solvers.rounding import round_together
 from ald_chimes_lsq.solvers.rows import RowFile, Rows
 from ald_chimes_lsq.solvers.solve import solve_rows, solve_triangle
-from ald_core.errors import InputError
+from ald_core.errors import AldError, InputError
 
 
 @pytest.fixture
@@ -33,10 +34,7 @@ def problem(tmp_path, monkeypatch):
 
 def test_sums_of_chunks(problem):
     rows, a, b, w = problem
-    assert [own.stop - own.start for _, own in rows.chunks()] == [64] * 3 + [8] + [64] * 4 + [
-        34,
-        10,
-    ]
+    assert [own.stop - own.start for _, own in rows.chunks()] == [64] * 7 + [52]
     aw, bw = a * w[:, None], b * w
     normal = rows.normal_equations()
     np.testing.assert_allclose(normal.gram, aw.T @ aw, rtol=1e-12, atol=1e-12)
@@ -98,6 +96,43 @@ def test_triangle_of_chunks(problem, centred):
     assert triangle.shape == (13, 13)
     np.testing.assert_array_equal(triangle, np.triu(triangle))
     np.testing.assert_allclose(triangle.T @ triangle, both.T @ both, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("algorithm", "alpha"), [("lasso", 1e-4), ("ridge", 1e-3), ("svd", 1e-6)])
+def test_parts_do_not_change_a_bit(problem, algorithm, alpha):
+    _, a, b, w = problem
+    found = set()
+    for cuts in ([], [250], [64, 128], [1, 2, 77, 499]):
+        rows = Rows(np.split(a, cuts), b, w)
+        x = solve_rows(rows, algorithm, alpha).x
+        found.add(x.tobytes() + rows.product(x).tobytes() + rows.triangle().tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [([(3, 2), (2, 2)], "5 rows of 2 numbers"), ([(3, 2), (3, 4)], "6 rows of 2 or 4 numbers")],
+)
+def test_parts_that_do_not_fit_are_refused(shapes, words):
+    with pytest.raises(InputError, match=f"{words} do not fit 6 right-hand sides"):
+        Rows([np.ones(shape) for shape in shapes], np.ones(6))
+
+
+@pytest.mark.parametrize("n", [20, 20_000])
+def test_a_constant_column_is_zero_when_it_is_centred(n):
+    rng = np.random.default_rng(6)
+    a = rng.normal(size=(n, 5)) * [1.0, 1e-6, 1.0, 1e6, 1.0] + [0.0, 7.3, 1e8, 1e-3, 0.0]
+    a[:, 4] = 7.3
+    b = a[:, 3] + rng.normal(size=n)
+    columns = Rows([a], b).triangle(centred=True)[:, :5]
+    assert not columns[:, 4].any()
+    spread = np.linalg.norm(a[:, :4] - a[:, :4].mean(axis=0), axis=0)
+    np.testing.assert_allclose(np.linalg.norm(columns[:, :4], axis=0), spread, rtol=1e-6)
+    for name in ("dlasso", "dlars"):
+        choice = Choice(algorithm=name, normalize=True)
+        x = run_algorithm(Rows([a], b), choice).solution.x
+        assert x[4] == 0.0
+        assert x[3] == pytest.approx(1.0, rel=1e-3)
 
 
 def test_a_section_of_the_rows(problem):
@@ -180,6 +215,12 @@ def test_a_column_that_depends_on_others_never_joins_the_path():
     knot = stop_like_dlars(triangle[:-1, :-1].copy(), triangle[:-1, -1].copy(), 0.0, 40, 1e-12, drop=False)  # fmt: skip
     assert np.count_nonzero(knot.x) <= 6
     np.testing.assert_allclose(a @ knot.x, b, atol=1e-6)
+
+
+def test_a_path_of_columns_too_short_to_be_squared_is_refused():
+    a = 1e-160 * np.random.default_rng(1).normal(size=(20, 3))
+    with pytest.raises(AldError, match="too short to be squared"):
+        run_algorithm(Rows([a], np.arange(20.0)), Choice(algorithm="dlars"))
 
 
 def test_cross_validation_agrees_with_scikit_learn(problem):

@@ -13,7 +13,8 @@ from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.params import expand
 from ald_chimes_lsq.solvers.lasso import minimise_lasso
 from ald_chimes_lsq.solvers.rows import Rows
-from ald_chimes_lsq.solvers.solve import NormalEquations, comment_block, solve, solve_normal
+from ald_chimes_lsq.solvers.solution import describe
+from ald_chimes_lsq.solvers.solve import comment_block, solve, solve_normal
 from ald_core.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"
@@ -197,27 +198,50 @@ def test_weights_multiply_rows(algorithm, alpha):
     )
     # The error that is reported is that of the rows without weights.
     assert weighted.rmse == pytest.approx(np.sqrt(np.mean((a @ weighted.x - b) ** 2)))
-    assert weighted.weighted
 
 
 @pytest.mark.parametrize(("algorithm", "alpha"), [("lasso", 1e-3), ("ridge", 1e-2), ("svd", 1e-5)])
 def test_normal_equations_of_blocks_give_the_same_solution(algorithm, alpha):
     a, b = problem(11, 100, 15, 1e2)
     w = np.random.default_rng(1).uniform(0.1, 3.0, 100)
-    parts = [slice(0, 30), slice(30, 35), slice(35, 100)]
-    sums = [NormalEquations.of(a[s], b[s], w[s]) for s in parts]
-    plain = NormalEquations.of(a, b)
-    solution = solve_normal(sums[0] + sums[1] + sums[2], algorithm, alpha, plain)
+    rows = Rows(np.split(a, [30, 35]), b, w)
+    solution = solve_normal(rows.normal_equations(), algorithm, alpha)
     expected = solve(a, b, w, algorithm, alpha)
     assert solution.x == pytest.approx(expected.x, rel=1e-8, abs=1e-9)
-    assert solution.rmse == pytest.approx(expected.rmse, rel=1e-9)
     assert (solution.n_equations, solution.n_fitted) == (100, expected.n_fitted)
+
+
+@pytest.mark.parametrize("condition", [10.0, 1e5, 1e11])
+def test_the_condition_number_is_true(condition):
+    a, b = problem(16, 90, 25, condition)
+    a *= np.random.default_rng(0).uniform(0.1, 10.0, 25)
+    w = np.random.default_rng(1).uniform(0.1, 3.0, 90)
+    aw = a * w[:, None]
+    singular = solve(a, b, w, "svd", 1e-5)
+    assert singular.condition == pytest.approx(np.linalg.cond(aw), rel=1e-3)
+    ridge = solve(a, b, w, "ridge", 1e-4)
+    both = np.vstack((aw, 1e-2 * np.eye(25)))
+    assert ridge.condition == pytest.approx(np.linalg.cond(both), rel=1e-6)
+    lasso = solve(a, b, w, "lasso", 1e-3)
+    own = aw[:, lasso.x != 0]
+    own = own / np.linalg.norm(own, axis=0)
+    assert lasso.condition == pytest.approx(np.linalg.cond(own), rel=1e-3)
+    assert f"condition number {lasso.condition:.1e}" in describe(lasso)
+
+
+def test_what_normal_equations_cannot_tell_is_not_told():
+    a, b = problem(17, 90, 25, 1e12)
+    solution = solve_normal(Rows([a], b).normal_equations(), "svd", 1e-5)
+    assert np.isinf(solution.condition)
+    assert "condition number too large to be told" in describe(solution)
+    wide = solve(a[:10], b[:10], None, "svd", 1e-5)
+    assert not wide.condition < 1e14
 
 
 def test_lasso_from_singular_normal_equations():
     a, b = problem(12, 40, 10)
     a = np.hstack((a, a[:, :4]))
-    solution = solve_normal(NormalEquations.of(a, b), "lasso", 1e-3)
+    solution = solve_normal(Rows([a], b).normal_equations(), "lasso", 1e-3)
     assert violation(a, b, solution.x, 1e-3) < 1e-8
 
 
@@ -245,6 +269,9 @@ def test_doubling_all_rows_does_not_change_lasso():
         ({"algorithm": "ols"}, "there is no algorithm 'ols'"),
         ({"alpha": 0.0}, "alpha must be positive"),
         ({"alpha": np.nan}, "alpha must be positive"),
+        ({"alpha": np.inf}, "alpha must be positive and finite, found inf; give for example"),
+        ({"weights": np.zeros(5)}, "all weights are zero"),
+        ({"b": np.array([1, 2, 3, 4, 1e300])}, "not finite, or too large to be squared"),
         ({"algorithm": "svd", "alpha": 1.0}, "above 0 and below 1"),
         ({"a": np.zeros((5, 0))}, "do not fit together"),
     ],

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.kernels.lasso import delete_row, solve_lower, solve_upper
+from ald_chimes_lsq.solvers.factors import condition_number
 
 Floats = NDArray[np.float64]
 
@@ -68,6 +69,7 @@ class ActiveColumns:
         return np.asarray(solve_upper(self.factor, k, right), dtype=np.float64)
 
     def condition(self) -> float:
-        """Lower bound of the condition number: the ratio of extreme diagonal entries of the factor."""
-        diagonal = np.diag(self.factor)[: len(self.numbers)]
-        return float(diagonal.max() / diagonal.min()) if diagonal.size else 1.0
+        """Condition number of the columns of the set; 1 if it is empty."""
+        k = len(self.numbers)
+        # Above the diagonal is what rotations have left.
+        return condition_number(np.tril(self.factor[:k, :k]))

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.solvers.lars import stop_like_dlars
 from ald_chimes_lsq.solvers.lasso import minimise_lasso
-from ald_chimes_lsq.solvers.ridge_cv import choose_strength
+from ald_chimes_lsq.solvers.ridge_cv import check_folds, choose_strength
 from ald_chimes_lsq.solvers.rows import Rows
-from ald_chimes_lsq.solvers.solution import Solution, count_fitted
+from ald_chimes_lsq.solvers.solution import Solution, check_alpha, count_fitted
 from ald_chimes_lsq.solvers.solve import solve_normal, solve_rows
 from ald_chimes_lsq.threads import one_blas_thread
 from ald_core.errors import InputError
@@ -54,26 +54,39 @@ class Outcome:
 def parse_algorithm(word: str) -> Name:
     """Check the name of an algorithm."""
     if word not in get_args(Name):
-        raise InputError(f"there is no algorithm '{word}'; there are {', '.join(get_args(Name))}")
+        raise InputError(
+            f"there is no algorithm '{word}'", cure=f"choose one of {', '.join(get_args(Name))}"
+        )
     return cast("Name", word)
 
 
-def check_choice(choice: Choice) -> None:
+def check_choice(choice: Choice, n_rows: int | None = None) -> None:
     """Refuse parameters that are impossible, before any work.
 
+    Args:
+        choice: what to check.
+        n_rows: of the problem, once it is known.
+
     Raises:
-        InputError: naming the option.
+        InputError: naming the option, its value, and the cure.
     """
     name, alpha = choice.algorithm, choice.alpha
+    if name == "ridgecv":
+        check_folds(choice.folds, n_rows)
     if choice.normalize and name not in PATHS:
-        raise InputError("columns are normalised for dlars and dlasso only; leave --normalize out")
+        raise InputError(
+            f"columns are normalised for dlars and dlasso only, not {name}",
+            cure="leave --normalize out",
+        )
     if choice.stop_like_dlars and name not in PATHS:
-        raise InputError(f"{name} cannot stop like dlars; leave --stop-like-dlars out")
+        raise InputError(f"{name} cannot stop like dlars", cure="leave --stop-like-dlars out")
     if name in {"svd", "fast_svd"}:
         if not 0.0 < choice.eps < 1.0:
-            raise InputError(f"eps must be above 0 and below 1, found {choice.eps}")
-    elif name != "ridgecv" and not (np.isfinite(alpha) and alpha > 0.0):
-        raise InputError(f"alpha must be positive, found {alpha}")
+            raise InputError(
+                f"eps must be above 0 and below 1, found {choice.eps}", cure="give for example 1e-5"
+            )
+    elif name != "ridgecv":
+        check_alpha("ridge" if name == "ridge" else "lasso", alpha)
 
 
 @one_blas_thread
@@ -83,11 +96,11 @@ def run_algorithm(rows: Rows, choice: Choice) -> Outcome:
     Raises:
         InputError: numbers that are not finite, or a parameter that is impossible.
     """
-    check_choice(choice)
+    check_choice(choice, len(rows.right))
     solution, heading = _SOLVERS[choice.algorithm](rows, choice)
     said = rows.product(solution.x)
     if choice.normalize:
-        said += _constant(rows, solution.x)
+        said += _constant(rows, said)
     return Outcome(solution, heading, said)
 
 
@@ -172,15 +185,14 @@ def _dlars(rows: Rows, choice: Choice) -> Solved:
         optimality=optimality,
         rounding=rounding,
         condition=condition,
-        weighted=rows.weights is not None,
     )
     return solution, heading
 
 
-def _constant(rows: Rows, x: Floats) -> float:
+def _constant(rows: Rows, said: Floats) -> float:
     """Mean of b − Ax over the weighted rows: what centring adds to Ax."""
     factors = np.ones(len(rows.right)) if rows.weights is None else rows.weights
-    return float(np.mean(factors * (rows.right - rows.product(x))))
+    return float(np.mean(factors * (rows.right - said)))
 
 
 _SOLVERS: dict[str, Callable[[Rows, Choice], Solved]] = {

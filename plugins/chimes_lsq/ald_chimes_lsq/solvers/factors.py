@@ -54,7 +54,16 @@ def pivoted_root(gram: Floats, moment: Floats) -> tuple[Floats, Floats]:
     return matrix, q
 
 
+def condition_number(matrix: Floats) -> float:
+    """Ratio of the extreme singular values; infinite if there are fewer rows than columns, or the least is zero."""
+    if not matrix.size:
+        return 1.0
+    values = scipy.linalg.svdvals(matrix, check_finite=False)
+    full = matrix.shape[0] >= matrix.shape[1] and values[-1] > 0.0
+    return float(values[0] / values[-1]) if full else np.inf
+
+
 def triangle_condition(triangle: Floats) -> float:
-    """Condition number of an upper triangular matrix (1-norm estimate)."""
+    """Estimate of the condition number of an upper triangular matrix in the 1-norm, in much less time."""
     reciprocal = float(scipy.linalg.lapack.dtrcon(triangle, norm="1", uplo="U", diag="N")[0])
     return 1.0 / reciprocal if reciprocal > 0.0 else np.inf

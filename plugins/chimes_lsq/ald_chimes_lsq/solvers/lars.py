@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.solvers.active import ActiveColumns
 from ald_chimes_lsq.solvers.rows import Gradient, Rows
+from ald_core.errors import AldError
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ class Knot:
     objective: float
     """½ SSE/n + λ‖x‖₁"""
     condition: float
-    """Lower bound of the condition number of the columns in use."""
+    """Condition number of the columns in use."""
 
 
 def stop_like_dlars(
@@ -52,6 +53,9 @@ def stop_like_dlars(
         alpha: λ of the objective.
         drop: let a variable go when it would change its sign (LASSO); else it never goes.
         gradient: Aᵀ(b − Ax), where that is known better than from R and q: the knot is then one of this gradient.
+
+    Raises:
+        AldError: the columns are so short that their squares are zero.
     """
     path = _Path.start(matrix, target)
 
@@ -132,6 +136,10 @@ class _Path:
             return False
         signs = np.sign(slope[self.active])
         way = self.columns.solve(signs)
+        if not np.isfinite(way).all():
+            raise AldError(
+                "the columns are too short to be squared; use dlasso without a stop, or larger units"
+            )
         largest = float(np.abs(slope[self.active]).max())
         along = (self.matrix[:, self.active] @ way) @ self.matrix
         step, joining = self._next_joining(slope, along, largest)

@@ -40,7 +40,7 @@ class LassoResult:
     rounding: float
     """How large a violation, divided by λ, can be due to nothing but x being doubles."""
     condition: float
-    """Lower bound of the condition number of the columns in use, scaled to equal length."""
+    """Condition number of the columns in use, scaled to equal length"""
 
 
 def minimise_lasso(

@@ -24,10 +24,7 @@ def choose_strength(rows: Rows, folds: int, strengths: Sequence[float] = STRENGT
         InputError: fewer than two folds, or fewer than two rows in a fold.
     """
     n = len(rows.right)
-    if folds < 2 or n < 2 * folds:
-        raise InputError(
-            f"{folds} folds of {n} rows are impossible; use at least 2, of 2 rows each"
-        )
+    check_folds(folds, n)
     ends = np.cumsum([0] + [n // folds + (i < n % folds) for i in range(folds)])
     pieces = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
     triangles = [rows.section(piece).triangle() for piece in pieces]
@@ -36,6 +33,21 @@ def choose_strength(rows: Rows, folds: int, strengths: Sequence[float] = STRENGT
         others = [np.array(t, order="F") for j, t in enumerate(triangles) if j != i]
         scores += _scores(reduce(add_rows, others), triangles[i], _spread(rows, piece), strengths)
     return float(strengths[int(np.argmax(scores))])
+
+
+def check_folds(folds: int, n_rows: int | None = None) -> None:
+    """Refuse numbers of folds that are impossible, for any number of rows or a given one.
+
+    Raises:
+        InputError: fewer than two folds, or fewer than two rows in a fold.
+    """
+    if folds < 2:
+        raise InputError(f"folds must be 2 or more, found {folds}", cure="give for example 4")
+    if n_rows is not None and n_rows < 2 * folds:
+        raise InputError(
+            f"{folds} folds of {n_rows} rows are impossible",
+            cure="give fewer, so that each has 2 rows, or choose ridge",
+        )
 
 
 def _spread(rows: Rows, piece: slice) -> float:

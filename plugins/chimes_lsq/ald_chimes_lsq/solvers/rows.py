@@ -1,7 +1,7 @@
 """Rows of a least-squares problem, read a chunk at a time, so that the matrix may be larger than the memory.
 
-Everything is summed in the order of the rows, in chunks that depend on nothing but the sizes of the parts: equal parts
-give equal bits for any number of threads, as long as BLAS chooses the same kernels.
+Everything is summed in the order of the rows, in chunks that depend on nothing but the size of the whole: equal rows
+give equal bits however they are cut into parts and for any number of threads, as long as BLAS chooses the same kernels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,8 +25,13 @@ _CHUNK = 32_000_000
 """Bytes of a chunk."""
 _PANEL = 32
 """Columns that the QR factorisation treats at a time."""
+_CONSTANT = 1e-13
+"""Length of a centred column, relative to that of its mean, up to which it counts as constant."""
 _GRAM_PANEL = 128
 """Columns of AᵀA that a thread treats at a time."""
+
+
+_ANEW = "compute the rows again"
 
 
 class Matrix(Protocol):
@@ -66,11 +71,13 @@ class RowFile:
         try:
             mapped = np.load(path, mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"cannot be read as rows of a matrix ({error})", path=path) from None
+            raise InputError(
+                f"cannot be read as rows of a matrix ({error})", path=path, cure=_ANEW
+            ) from None
         if not isinstance(mapped, np.memmap) or mapped.ndim != 2 or mapped.dtype != np.float64:
-            raise InputError("is not a matrix of doubles", path=path)
+            raise InputError("is not a matrix of doubles", path=path, cure=_ANEW)
         if not mapped.flags.c_contiguous:
-            raise InputError("is not stored in the order of rows", path=path)
+            raise InputError("is not stored in the order of rows", path=path, cure=_ANEW)
         return cls(path, (mapped.shape[0], mapped.shape[1]), mapped.offset)
 
     def __getitem__(self, rows: slice) -> Floats:
@@ -102,7 +109,11 @@ class _Section:
 
 @attrs.frozen(eq=False)
 class Rows:
-    """A design matrix in parts, with right-hand sides and weights."""
+    """A design matrix in parts, with right-hand sides and weights.
+
+    Raises:
+        InputError: the parts do not have equal numbers of columns, or not as many rows as there are right-hand sides.
+    """
 
     parts: Sequence[Matrix]
     right: Floats
@@ -110,35 +121,43 @@ class Rows:
     weights: Floats | None = None
     """(n,) factors of A and b, so that squared errors are weighted by their squares"""
 
+    def __attrs_post_init__(self) -> None:
+        n_rows, columns = sum(p.shape[0] for p in self.parts), {p.shape[1] for p in self.parts}
+        if n_rows != len(self.right) or len(columns) != 1:
+            widths = " or ".join(map(str, sorted(columns)))
+            raise InputError(
+                f"{n_rows} rows of {widths} numbers do not fit {len(self.right)} right-hand sides",
+                cure=_ANEW,
+            )
+
     @property
     def n_columns(self) -> int:
         """Number of unknowns."""
         return self.parts[0].shape[1]
 
     def chunks(self) -> Iterator[tuple[Floats, slice]]:
-        """Rows of A without weights, and which rows they are."""
+        """Rows of A without weights, and which rows they are; a chunk may come from several parts."""
         height = max(_CHUNK // (8 * max(self.n_columns, 1)), 64)
-        position = 0
-        for part in self.parts:
-            n = part.shape[0]
-            for start in range(0, n, height):
-                stop = min(start + height, n)
-                yield part[start:stop], slice(position + start, position + stop)
-            position += n
+        for start in range(0, len(self.right), height):
+            own = slice(start, min(start + height, len(self.right)))
+            pieces = [piece[:] for piece in self._pieces(own)]
+            yield pieces[0] if len(pieces) == 1 else np.concatenate(pieces), own
 
     def section(self, own: slice) -> "Rows":
         """Only some consecutive rows."""
-        start, stop, _ = own.indices(len(self.right))
-        parts: list[Matrix] = []
-        position = 0
+        weights = None if self.weights is None else self.weights[own]
+        return Rows(self._pieces(own), self.right[own], weights)
+
+    def _pieces(self, own: slice) -> list["_Section"]:
+        """What each part has of some consecutive rows; parts with none of them are left out."""
+        pieces, position = [], 0
         for part in self.parts:
             n = part.shape[0]
-            first, last = max(start - position, 0), min(stop - position, n)
+            first, last = max(own.start - position, 0), min(own.stop - position, n)
             if first < last:
-                parts.append(_Section(part, first, last))
+                pieces.append(_Section(part, first, last))
             position += n
-        weights = None if self.weights is None else self.weights[start:stop]
-        return Rows(parts, self.right[start:stop], weights)
+        return pieces
 
     def _weighted(self) -> Iterator[tuple[Floats, Floats]]:
         for matrix, own in self.chunks():
@@ -148,6 +167,7 @@ class Rows:
                 factors = self.weights[own]
                 yield matrix * factors[:, None], self.right[own] * factors
 
+    @np.errstate(over="ignore", invalid="ignore")
     def normal_equations(self) -> NormalEquations:
         """Sums over the weighted rows.
 
@@ -163,7 +183,7 @@ class Rows:
             moment += b @ a
             square += float(b @ b)
         if not (np.isfinite(np.diag(upper)).all() and np.isfinite(square)):
-            raise _not_finite()
+            raise not_finite()
         # In place: the matrix can be the largest thing in memory.
         for i in range(1, p):
             upper[i, :i] = upper[:i, i]
@@ -173,7 +193,7 @@ class Rows:
         """R of the QR factorisation of the weighted (A, b), (p + 1, p + 1), found chunk after chunk.
 
         Args:
-            centred: of columns from which their means are subtracted.
+            centred: of columns from which their means are subtracted; those of constant columns are zero.
 
         Raises:
             InputError: some number is not finite.
@@ -186,8 +206,13 @@ class Rows:
             rows[:, extra:-1] = a
             rows[:, -1] = b
             if not np.isfinite(rows).all():
-                raise _not_finite()
+                raise not_finite()
             triangle = add_rows(triangle, rows)
+        if centred:
+            # Of a constant column only rounding errors are left.
+            spread = np.linalg.norm(triangle[1:, 1:-1], axis=0)
+            constant = spread <= _CONSTANT * np.abs(triangle[0, 1:-1])
+            triangle[1:, 1:-1][:, constant] = 0.0
         # What is left of the others when the column of ones is eliminated is centred.
         return np.asarray(triangle[extra:, extra:])
 
@@ -215,6 +240,7 @@ class Rows:
         return said
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _add_products(a: Floats, upper: Floats, panel: slice) -> None:
     """Add aᵀa to some columns of the upper triangle, in column order, in place."""
     upper[: panel.stop, panel] += a[:, : panel.stop].T @ a[:, panel]
@@ -244,11 +270,23 @@ def checked_weights(weights: ArrayLike, n_rows: int) -> Floats:
     """
     given = np.asarray(weights, dtype=np.float64)
     if given.shape != (n_rows,):
-        raise InputError(f"{given.size} weights do not fit {n_rows} rows; one per row is needed")
-    if not (np.isfinite(given).all() and (given >= 0.0).all()):
-        raise InputError("weights must be finite and not negative")
+        raise InputError(
+            f"{given.size} weights do not fit {n_rows} rows", cure="give one for each row"
+        )
+    wrong = np.flatnonzero(~np.isfinite(given) | (given < 0.0))
+    if wrong.size:
+        raise InputError(
+            f"weight {wrong[0] + 1} is {given[wrong[0]]:g}; weights must be finite and not negative",
+            cure="give 0 for a row that does not count",
+        )
+    if not given.any():
+        raise InputError("all weights are zero", cure="give more than 0 for rows that count")
     return given
 
 
-def _not_finite() -> InputError:
-    return InputError("the design matrix or the right-hand side holds a number that is not finite")
+def not_finite() -> InputError:
+    """What to say when sums over rows are not finite."""
+    return InputError(
+        "the design matrix or the right-hand side holds a number that is not finite, or too large to be squared",
+        cure="look for atoms that are too close, and for wrong labels",
+    )

@@ -1,11 +1,13 @@
-"""What a solver found, and how a parameter file tells it."""
+"""What a solver is asked for, what it found, and how a parameter file tells it."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 Algorithm = Literal["lasso", "ridge", "svd"]
@@ -32,12 +34,36 @@ class Solution:
     rounding: float = 0.0
     """lasso: how much of `optimality` can be due to nothing but x being doubles"""
     condition: float
-    """svd: ratio of singular values; ridge, lasso: estimate for the regularised or active columns"""
+    """Ratio of extreme singular values. svd: of the weighted A; ridge: with the regularisation as rows below it; lasso:
+    of the columns of parameters that are not zero, scaled to equal length unless the path of dlars was followed.
+    Infinite if it is beyond what the method can tell; nan if it is not known."""
     largest: float = 0.0
     """svd: the largest singular value"""
-    weighted: bool = False
     method: Literal["normal equations", "QR", "existing files"] = "QR"
     """What the rows were reduced to."""
+
+
+def check_alpha(algorithm: str, alpha: float) -> None:
+    """Refuse what is impossible, before any work.
+
+    Raises:
+        InputError: an unknown algorithm, or an α that is not positive and finite, for svd below 1.
+    """
+    if algorithm not in get_args(Algorithm):
+        raise InputError(
+            f"there is no algorithm '{algorithm}'",
+            cure=f"choose one of {', '.join(get_args(Algorithm))}",
+        )
+    if algorithm == "svd" and not 0.0 < alpha < 1.0:
+        raise InputError(
+            f"alpha, the cutoff of svd, must be above 0 and below 1, found {alpha}",
+            cure="give for example 1e-5",
+        )
+    if not (np.isfinite(alpha) and alpha > 0.0):
+        raise InputError(
+            f"alpha must be positive and finite, found {alpha}",
+            cure="give for example 1e-4; svd fits without a penalty",
+        )
 
 
 def count_fitted(x: Floats) -> int:
@@ -50,11 +76,13 @@ def describe(solution: Solution) -> str:
     words = f"{solution.algorithm} from {solution.method}"
     if np.isfinite(solution.condition):
         words += f", condition number {solution.condition:.1e}"
+    elif not np.isnan(solution.condition):
+        words += ", condition number too large to be told"
     if not np.isfinite(solution.optimality):
         return words
     unit = "alpha" if solution.algorithm == "lasso" else "the size of A times that of b"
     words += f"; optimality conditions hold to {solution.optimality:.1e} of {unit}"
-    if solution.optimality > _OPTIMAL:
+    if solution.algorithm == "lasso" and solution.optimality > _OPTIMAL:
         words += f", {solution.rounding:.1e} being the limit of double precision"
     return words
 

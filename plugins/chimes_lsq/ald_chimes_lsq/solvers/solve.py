@@ -11,7 +11,6 @@ the solution; else, and for svd, to the triangular factor of a QR factorisation,
 """
 
 from collections.abc import Callable
-from typing import get_args
 
 import attrs
 import numpy as np
@@ -19,6 +18,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ald_chimes_lsq.solvers.factors import (
+    condition_number,
     pivoted_root,
     ridge_cholesky,
     ridge_triangle,
@@ -27,8 +27,14 @@ from ald_chimes_lsq.solvers.factors import (
 )
 from ald_chimes_lsq.solvers.lasso import minimise_lasso
 from ald_chimes_lsq.solvers.normal import NormalEquations
-from ald_chimes_lsq.solvers.rows import Gradient, Rows, checked_weights
-from ald_chimes_lsq.solvers.solution import Algorithm, Solution, comment_block, count_fitted
+from ald_chimes_lsq.solvers.rows import Gradient, Rows, checked_weights, not_finite
+from ald_chimes_lsq.solvers.solution import (
+    Algorithm,
+    Solution,
+    check_alpha,
+    comment_block,
+    count_fitted,
+)
 from ald_chimes_lsq.threads import one_blas_thread
 from ald_core.errors import AldError, InputError
 
@@ -86,7 +92,7 @@ def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) 
     Raises:
         InputError: as `solve`.
     """
-    _check_alpha(algorithm, alpha)
+    check_alpha(algorithm, alpha)
     solution = None
     if algorithm != "svd" and len(rows.right) >= rows.n_columns:
         solution = _solve_well_conditioned(rows, algorithm, alpha)
@@ -94,7 +100,7 @@ def solve_rows(rows: Rows, algorithm: Algorithm = "lasso", alpha: float = 1e-5) 
         solution = solve_triangle(
             rows.triangle(), len(rows.right), algorithm, alpha, gradient=rows.gradient
         )
-    return attrs.evolve(solution, weighted=rows.weights is not None)
+    return solution
 
 
 @one_blas_thread
@@ -115,7 +121,7 @@ def solve_triangle(
         alpha: as in `solve`.
         gradient: Aᵀ(b − Ax) of the weighted rows; by default it follows from R.
     """
-    _check_alpha(algorithm, alpha)
+    check_alpha(algorithm, alpha)
     # The factor has the same least-squares problem in it, and loses no digits as AᵀA does.
     matrix, target = np.ascontiguousarray(triangle[:-1, :-1]), triangle[:-1, -1].copy()
     size = float(np.linalg.norm(matrix) * np.linalg.norm(triangle[:, -1]))
@@ -127,32 +133,27 @@ def solve_triangle(
 
 @one_blas_thread
 def solve_normal(
-    equations: NormalEquations,
-    algorithm: Algorithm = "lasso",
-    alpha: float = 1e-5,
-    unweighted: NormalEquations | None = None,
+    equations: NormalEquations, algorithm: Algorithm = "lasso", alpha: float = 1e-5
 ) -> Solution:
-    """Solve from sums over rows; singular values below about 1e-8 of the largest cannot be told from zero.
+    """Solve from sums over weighted rows alone; the RMSE is left open.
+
+    Singular values below about 1e-8 of the largest cannot be told from zero.
 
     Args:
-        equations: of the weighted rows.
-        algorithm: lasso, ridge or svd.
+        equations: the sums.
+        algorithm: as in `solve`.
         alpha: as in `solve`.
-        unweighted: sums of the rows without weights, for the RMSE.
-    """
-    _check_alpha(algorithm, alpha)
 
+    Raises:
+        InputError: an α that is impossible, or too small for ridge.
+    """
+    check_alpha(algorithm, alpha)
     problem = _reduced(equations, algorithm, alpha, equations.gradient)
     if problem is None:
         raise InputError(
-            f"alpha {alpha:g} is too small for ridge from normal equations; use a larger one"
+            f"alpha {alpha:g} is too small for ridge from normal equations", cure="use a larger one"
         )
-    solution = _SOLVERS[algorithm](problem)
-    plain = equations if unweighted is None else unweighted
-    rmse = float(np.sqrt(plain.squared_error(solution.x) / plain.n_rows))
-    return attrs.evolve(
-        solution, rmse=rmse, weighted=unweighted is not None, method="normal equations"
-    )
+    return attrs.evolve(_SOLVERS[algorithm](problem), method="normal equations")
 
 
 def _solve_well_conditioned(rows: Rows, algorithm: Algorithm, alpha: float) -> Solution | None:
@@ -237,13 +238,14 @@ def _ridge(problem: _Problem) -> Solution:
         n_equations=problem.n_rows,
         n_fitted=len(x),
         optimality=float(np.abs(missing).max() / (problem.size or 1.0)),
-        condition=triangle_condition(triangle),
+        condition=condition_number(triangle),
     )
 
 
 def _svd(problem: _Problem) -> Solution:
     u, values, vt = scipy.linalg.svd(problem.matrix, full_matrices=False, check_finite=False)
     largest = float(values.max(initial=0.0))
+    full = values.size == problem.matrix.shape[1]
     kept = int(np.count_nonzero(values > problem.alpha * largest))
     x = vt[:kept].T @ ((u[:, :kept].T @ problem.target) / values[:kept])
     missing = vt[:kept] @ problem.gradient(x)
@@ -254,7 +256,7 @@ def _svd(problem: _Problem) -> Solution:
         n_equations=problem.n_rows,
         n_fitted=kept,
         optimality=float(np.abs(missing).max(initial=0.0) / (problem.size or 1.0)),
-        condition=float(largest / values[-1]) if values.size and values[-1] > 0.0 else np.inf,
+        condition=float(largest / values[-1]) if full and values[-1] > 0.0 else np.inf,
         largest=largest,
     )
 
@@ -270,21 +272,9 @@ def _checked_rows(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None) -> Rows
     matrix, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if matrix.ndim != 2 or right.shape != matrix.shape[:1] or not matrix.size:
         raise InputError(
-            f"the matrix {matrix.shape} and the right-hand side {right.shape} do not fit together"
+            f"the matrix {matrix.shape} and the right-hand side {right.shape} do not fit together",
+            cure="give a matrix (n, p) that is not empty, and n numbers",
         )
     if not (np.isfinite(matrix).all() and np.isfinite(right).all()):
-        raise InputError(
-            "the design matrix or the right-hand side holds a number that is not finite"
-        )
+        raise not_finite()
     return Rows((matrix,), right, None if weights is None else checked_weights(weights, len(right)))
-
-
-def _check_alpha(algorithm: str, alpha: float) -> None:
-    if algorithm not in get_args(Algorithm):
-        raise InputError(
-            f"there is no algorithm '{algorithm}'; there are {', '.join(get_args(Algorithm))}"
-        )
-    if algorithm == "svd" and not 0.0 < alpha < 1.0:
-        raise InputError(f"alpha, the cutoff of svd, must be above 0 and below 1, found {alpha}")
-    if not (np.isfinite(alpha) and alpha > 0.0):
-        raise InputError(f"alpha must be positive, found {alpha}")
