@@ -84,46 +84,41 @@ def near(first: Floats, second: Floats, reach: float) -> bool:
 
 
 @njit(**OPTIONS)  # type: ignore[untyped-decorator]
-def find_triplets(
-    positions: Floats, start: Ints, index: Ints, places: Floats, reach: float, found: Found
-) -> int:
-    """Fill the clusters, as far as there is room; returns their number."""
-    count = 0
-    for i in range(positions.shape[0]):
-        for q in range(start[i], start[i + 1]):
-            for s in range(q + 1, start[i + 1]):
-                if not near(places[q], places[s], reach):
-                    continue
-                if count < found.atoms.shape[0]:
-                    found.atoms[count] = (i, index[q], index[s])
-                    found.places[count, 0] = positions[i]
-                    found.places[count, 1] = places[q]
-                    found.places[count, 2] = places[s]
-                count += 1
-    return count
+def keep(
+    positions: Floats, index: Ints, places: Floats, i: int, others: Ints, count: int, found: Found
+) -> None:
+    """Write atom i and some of its neighbours as a cluster, if there is room for it."""
+    if count >= found.atoms.shape[0]:
+        return
+    found.atoms[count, 0] = i
+    found.places[count, 0] = positions[i]
+    for k in range(found.atoms.shape[1] - 1):
+        found.atoms[count, k + 1] = index[others[k]]
+        found.places[count, k + 1] = places[others[k]]
 
 
 @njit(**OPTIONS)  # type: ignore[untyped-decorator]
-def find_quads(
+def find_clusters(
     positions: Floats, start: Ints, index: Ints, places: Floats, reach: float, found: Found
 ) -> int:
-    """Likewise."""
+    """Fill triplets or quadruplets, as far as there is room; returns their number."""
+    size = found.atoms.shape[1]
+    others = np.empty(3, np.int64)
     count = 0
     for i in range(positions.shape[0]):
         for q in range(start[i], start[i + 1]):
+            others[0] = q
             for s in range(q + 1, start[i + 1]):
                 if not near(places[q], places[s], reach):
                     continue
-                for t in range(s + 1, start[i + 1]):
-                    if not (
-                        near(places[q], places[t], reach) and near(places[s], places[t], reach)
-                    ):
-                        continue
-                    if count < found.atoms.shape[0]:
-                        found.atoms[count] = (i, index[q], index[s], index[t])
-                        found.places[count, 0] = positions[i]
-                        found.places[count, 1] = places[q]
-                        found.places[count, 2] = places[s]
-                        found.places[count, 3] = places[t]
+                others[1] = s
+                if size == 3:
+                    keep(positions, index, places, i, others, count, found)
                     count += 1
+                    continue
+                for t in range(s + 1, start[i + 1]):
+                    if near(places[q], places[t], reach) and near(places[s], places[t], reach):
+                        others[2] = t
+                        keep(positions, index, places, i, others, count, found)
+                        count += 1
     return count

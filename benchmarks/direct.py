@@ -19,9 +19,8 @@ from clusters import (
     Floats,
     Found,
     Ints,
+    find_clusters,
     find_neighbours,
-    find_quads,
-    find_triplets,
     pairs_of,
 )
 from numba import njit
@@ -116,11 +115,10 @@ def _work(
         if size == 2:
             found = pairs_of(wrapped, *neighbours)
         elif reach < heights.min():
-            find = find_triplets if size == 3 else find_quads
             empty = Found(np.empty((0, size), np.int64), np.empty((0, size, 3)))
-            count = find(wrapped, *neighbours, reach, empty)
+            count = find_clusters(wrapped, *neighbours, reach, empty)
             found = Found(np.empty((count, size), np.int64), np.empty((count, size, 3)))
-            find(wrapped, *neighbours, reach, found)
+            find_clusters(wrapped, *neighbours, reach, found)
         else:
             raise ValueError("the cell is too small for this code")
         result.append((terms, found, EDGES[size]))

@@ -18,8 +18,7 @@ writes to live in `Lists`, so that a step of a simulation allocates nothing.
 from typing import Protocol
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.kernels.atom_energies import atom_energies
-from ald_chimes_lsq.kernels.evaluation import build_lists, evaluate
+from ald_chimes_lsq.kernels.evaluation import atom_energies, build_lists, evaluate
 from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.packing import PackedModel, pack_basis, pack_coefficients
 from ald_chimes_lsq.params import Coefficients

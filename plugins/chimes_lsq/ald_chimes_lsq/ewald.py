@@ -175,7 +175,8 @@ def type_charges(basis: Basis, coefficients: Coefficients) -> Floats:
         if abs(products[pair] - expected) > PRODUCT_TOLERANCE * np.abs(products).max():
             raise InputError(
                 f"the fitted charge product of {basis.pairs[pair].name} is {products[pair]:g}, but its "
-                f"charges make {expected:g}; fit with charge constraints, and check the signs of the charges"
+                f"charges make {expected:g}",
+                cure="fit with charge constraints, and check the signs of the charges",
             )
     return charges
 
@@ -213,7 +214,8 @@ def _waves(cell: Floats, limit: float) -> Ints:
     reach = np.ceil(limit * np.linalg.norm(cell, axis=1)).astype(np.int64)
     if np.prod(2.0 * reach + 1.0) > 2 * MAX_WAVES:
         raise InputError(
-            "the cell is too flat or too long for Coulomb terms; use a cell of more even lengths"
+            "the cell is too flat or too long for Coulomb terms",
+            cure="use a cell of more even lengths",
         )
     axes = [np.arange(-r, r + 1) for r in reach]
     waves = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -59,11 +59,11 @@ class LennardJones:
         for key in ("USE3BCH", "USE4BCH"):
             if switch(switches, key, cursor):
                 raise switches[key][1].error(
-                    f"a Lennard-Jones model has pairs only; set {key} to false"
+                    f"{key} is true, but a Lennard-Jones model has pairs only", cure="write false"
                 )
         words, place = cursor.expect("PAIRTYP:")
         if words != ["LJ"]:
-            raise place.error(f"PAIRTYP is '{' '.join(words)}', not 'LJ'")
+            raise place.error(f"PAIRTYP is '{' '.join(words)}', not 'LJ'", cure="write LJ")
         types = read_types(cursor, charged=charged or fit_charges, fit_charges=fit_charges)
         pairs, file_order, transform = read_pair_table(cursor, types, _read_pair)
         basis = Basis(
@@ -79,7 +79,7 @@ class LennardJones:
         )
         for phrase in ("ATOM PAIR TRIPLETS:", "ATOM PAIR QUADRUPLETS:"):
             if cursor.at(phrase) and (rest := cursor.expect(phrase))[0] != ["0"]:
-                raise rest[1].error("a Lennard-Jones model has pairs only")
+                raise rest[1].error("a Lennard-Jones model has pairs only", cure="write 0")
         values, charges = _read_values(cursor, basis, file_order)
         read_map(cursor, 2, pair_map(basis), file_order)
         cursor.finish()
@@ -104,11 +104,14 @@ def _read_pair(words: Sequence[str], place: Place, row: int) -> tuple[PairType, 
     if len(words) < 5 or words[0] != str(row):
         found = " ".join(words)[:80]
         raise place.error(
-            f"expected pair {row}: index, two types, S_MINIM, S_MAXIM; found '{found}'"
+            f"expected pair {row}, found '{found}'",
+            cure="write index, two types, S_MINIM, S_MAXIM",
         )
     rmin, rmax = (parse_number(word, "a cutoff", place) for word in words[3:5])
     if not 0.0 <= rmin < rmax:
-        raise place.error(f"S_MINIM {rmin:g} must be below S_MAXIM {rmax:g}")
+        raise place.error(
+            f"S_MINIM {rmin:g} must be below S_MAXIM {rmax:g}", cure="correct these lengths, in Å"
+        )
     check_transform("NONE", rmin, rmax, 1.0, place)
     return PairType(words[1], words[2], rmin, rmax, 1.0), "NONE"
 
@@ -124,16 +127,23 @@ def _read_values(
         words, place = cursor.expect("PAIRTYPE PARAMS:")
         pair = basis.pairs[file_order[number]]
         if words[:1] != [str(number)] or sorted(words[1:]) != sorted((pair.first, pair.second)):
-            raise place.error(f"expected '{number} {pair.first} {pair.second}' after it")
+            raise place.error(
+                f"'{' '.join(words)}' is not pair {number} of the table",
+                cure=f"write '{number} {pair.first} {pair.second}'",
+            )
         for column, name in enumerate(("ε", "σ")):
             row, at = cursor.row(2, f"index and {name}")
             if parse_integer(row[0], "an index", at) != column:
-                raise at.error(f"expected {name} with index {column}, found '{row[0]}'")
+                raise at.error(
+                    f"expected {name} with index {column}, found '{row[0]}'", cure=f"write {column}"
+                )
             values[file_order[number], column] = parse_number(row[1], name, at)
             if column == 0 and values[file_order[number], 0] < 0.0:
-                raise at.error(f"ε must not be negative, found {row[1]}")
+                raise at.error(
+                    f"ε must not be negative, found {row[1]}", cure="write it in kcal/mol"
+                )
             if column == 1 and values[file_order[number], 1] <= 0.0:
-                raise at.error(f"σ must be above 0 Å, found {row[1]}")
+                raise at.error(f"σ must be above 0 Å, found {row[1]}", cure="write it in Å")
         if basis.fit_charges:
             row, at = cursor.row(4, "a line 'q_A x q_B value'")
             charges[file_order[number]] = parse_number(row[3], "a product of charges", at)

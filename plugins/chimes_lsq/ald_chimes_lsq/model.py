@@ -93,9 +93,12 @@ def evaluate_packed(
     reach = max(model.basis.max_rmax, float(packed.pair_range.max()))
     cell = periodic_cell(atoms, reach)
     positions = checked_positions(atoms.positions, len(types))
-    check_density(model.basis, len(types), cell)
+    check_density(model.basis, len(types), cell, reach)
     if charges.any() and not np.all(atoms.pbc):
-        raise InputError("a model with charges needs a cell that is periodic in all directions")
+        raise InputError(
+            "a model with charges needs a cell that is periodic in all directions",
+            cure="set pbc to true",
+        )
     energy, contact = 0.0, 0
     forces, virial = np.zeros((len(types), 3)), np.zeros((3, 3))
     shares = np.zeros(len(types))

@@ -2,6 +2,10 @@
 
 Compiled code and NumPy's linear algebra let go of Python's lock, so that threads help. Their number is that of numba:
 `NUMBA_NUM_THREADS`, which a job sets to its cores, or all cores that this process may use.
+
+What is shared out are frames. One configuration is evaluated by one thread: without 4-body terms most of the time goes
+into neighbour lists, the loop of molecular dynamics is compiled as a whole, and numba's own threads end a process that
+was forked while they were in use.
 """
 
 from collections import deque

@@ -98,7 +98,7 @@ def build_basis(
         for special in specials:
             if special.body == body and made:
                 made = _apply_special(types, names, made, special)
-        _check_cutoffs(made)
+        _check_cutoffs(types, made, specials)
         clusters.append(made)
     return Basis(
         types=tuple(types),
@@ -154,27 +154,39 @@ def cluster_members(n_types: int, body: int) -> list[tuple[int, ...]]:
     return list(itertools.combinations_with_replacement(range(n_types), body))
 
 
+def is_complete(basis: Basis, cluster: ClusterType) -> bool:
+    """Whether a cluster that is not excluded has all terms of its order, as it has not in a reduced file."""
+    order = basis.orders[len(cluster.elements) - 2]
+    groups = tuple(cluster.elements.index(e) for e in cluster.elements)
+    return len(cluster.powers) == len(enumerate_powers(groups, order).powers)
+
+
 def _check_types(types: Sequence[AtomType]) -> None:
     if not 1 <= len(types) <= MAX_TYPES:
-        raise InputError(f"{len(types)} atom types; ChIMES models have 1 to {MAX_TYPES}")
+        raise InputError(f"{len(types)} atom types", cure=f"give 1 to {MAX_TYPES}")
     names = [t.name for t in types]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"atom type '{name}' is given twice; names must differ")
+            raise InputError(f"atom type '{name}' is given twice", cure="rename one of them")
 
 
 def check_orders(orders: tuple[int, int, int]) -> None:
     """Complain about orders that have no terms or far too many."""
     for order, body, limit in zip(orders, (2, 3, 4), MAX_ORDERS, strict=True):
         if not 0 <= order <= limit:
-            raise InputError(f"the {body}-body order must be between 0 and {limit}, found {order}")
+            raise InputError(
+                f"the {body}-body order must be between 0 and {limit}, found {order}",
+                cure="write such a number",
+            )
     if orders[0] == 0:
-        raise InputError("the 2-body order must be at least 1, found 0")
+        raise InputError(
+            "the 2-body order must be at least 1, found 0", cure="write for example 12"
+        )
     for order, body in zip(orders[1:], (3, 4), strict=True):
         if order == 1:
             raise InputError(
-                f"the {body}-body order 1 has no terms (it is one more than the highest power); "
-                f"use 0 to leave {body}-body terms out, or at least 2"
+                f"the {body}-body order 1 has no terms (it is one more than the highest power)",
+                cure=f"write 0 to leave {body}-body terms out, or at least 2",
             )
 
 
@@ -185,16 +197,23 @@ def order_pairs(types: Sequence[AtomType], pairs: Sequence[PairType]) -> tuple[P
     for pair in pairs:
         for name in (pair.first, pair.second):
             if name not in known:
-                raise InputError(f"pair {pair.first} {pair.second}: '{name}' is not an atom type")
+                raise InputError(
+                    f"pair {pair.first} {pair.second}: '{name}' is not an atom type",
+                    cure=f"write one of {', '.join(t.name for t in types)}",
+                )
         key = frozenset((pair.first, pair.second))
         if key in given:
-            raise InputError(f"pair {pair.first} {pair.second} is given twice")
+            raise InputError(
+                f"pair {pair.first} {pair.second} is given twice", cure="remove one of them"
+            )
         given[key] = pair
     ordered = []
     for i, j in pair_order(len(types)):
         first, second = types[i].name, types[j].name
         if (found := given.get(frozenset((first, second)))) is None:
-            raise InputError(f"pair {first} {second} is missing; every pair of types needs a line")
+            raise InputError(
+                f"pair {first} {second} is missing", cure="write a line for every pair of types"
+            )
         ordered.append(attrs.evolve(found, first=first, second=second))
     return tuple(ordered)
 
@@ -202,8 +221,8 @@ def order_pairs(types: Sequence[AtomType], pairs: Sequence[PairType]) -> tuple[P
 def _put_key(keys: dict[str, int], key: str, index: int) -> None:
     if keys.setdefault(key, index) != index:
         raise InputError(
-            f"the names of the atom types are ambiguous: '{key}' is the key of two different clusters; "
-            "choose names none of which is the beginning of another"
+            f"the names of the atom types are ambiguous: '{key}' is the key of two different clusters",
+            cure="choose names none of which is the beginning of another",
         )
 
 
@@ -229,16 +248,18 @@ def _excluded_indices(
         for name in exclusion.names:
             if name not in position:
                 raise InputError(
-                    f"excluded '{' '.join(exclusion.names)}': '{name}' is not an atom type "
-                    f"(known: {', '.join(position)})",
+                    f"excluded '{' '.join(exclusion.names)}': '{name}' is not an atom type",
                     line=exclusion.line,
+                    cure=f"write one of {', '.join(position)}",
                 )
         if len(exclusion.names) != body:
             continue
         index = members.index(tuple(sorted(position[name] for name in exclusion.names)))
         if index in found:
             raise InputError(
-                f"'{' '.join(exclusion.names)}' is excluded twice", line=exclusion.line
+                f"'{' '.join(exclusion.names)}' is excluded twice",
+                line=exclusion.line,
+                cure="remove one of the lines, and count them again",
             )
         found.append(index)
     return tuple(found)
@@ -293,10 +314,10 @@ def _apply_special(
     for entry in special.clusters:
         if entry.key not in keys:
             raise InputError(
-                f"special cutoff: '{entry.key}' is not a cluster of these atom types; its name is made of "
-                "the names of its pairs, for example "
-                f"{cluster_key(types, cluster_members(len(types), special.body)[-1])}",
+                f"special cutoff: '{entry.key}' is not a cluster of these atom types",
                 line=entry.line,
+                cure="write the names of its pairs in one word, for example "
+                f"{cluster_key(types, cluster_members(len(types), special.body)[-1])}",
             )
         cluster = changed[keys[entry.key]]
         values = _edge_values(names, cluster, entry)
@@ -314,6 +335,7 @@ def _edge_values(
             f"special cutoff of {entry.key}: {n_edges} pair names and {n_edges} values are needed, "
             f"found {len(entry.pairs)} and {len(entry.values)}",
             line=entry.line,
+            cure="write them",
         )
     indices = [names.get(name, -1) for name in entry.pairs]
     if sorted(indices) != sorted(cluster.pairs):
@@ -321,6 +343,7 @@ def _edge_values(
             f"special cutoff of {entry.key}: the pairs {' '.join(entry.pairs)} are not the edges of "
             f"{' '.join(cluster.elements)}",
             line=entry.line,
+            cure=f"write a pair of these atoms for each of the {n_edges} edges",
         )
     return dict(zip(indices, entry.values, strict=True))
 
@@ -332,7 +355,11 @@ def _with_cutoffs(cluster: ClusterType, bound: str, values: dict[int, float]) ->
     return attrs.evolve(cluster, rmax=edges, special_rmax=True)
 
 
-def _check_cutoffs(clusters: Sequence[ClusterType]) -> None:
+def _check_cutoffs(
+    types: Sequence[AtomType],
+    clusters: Sequence[ClusterType],
+    specials: Sequence[SpecialCutoffs],
+) -> None:
     """Complain about clusters whose special cutoffs leave no interval."""
     for cluster in clusters:
         if cluster.excluded or not (cluster.special_rmin or cluster.special_rmax):
@@ -341,5 +368,22 @@ def _check_cutoffs(clusters: Sequence[ClusterType]) -> None:
             if not 0.0 <= low < high:
                 raise InputError(
                     f"special cutoffs of {' '.join(cluster.elements)}: the inner cutoff {low:g} must be "
-                    f"smaller than the outer cutoff {high:g}"
+                    f"smaller than the outer cutoff {high:g}",
+                    line=_line_of(types, cluster, specials),
+                    cure="correct one of them",
                 )
+
+
+def _line_of(
+    types: Sequence[AtomType], cluster: ClusterType, specials: Sequence[SpecialCutoffs]
+) -> int | None:
+    """Where the last special cutoff of a cluster type stands."""
+    keys = _cluster_keys(types, len(cluster.elements))
+    for special in reversed(specials):
+        if special.body == len(cluster.elements):
+            if special.value is not None:
+                return special.line
+            for entry in special.clusters:
+                if keys[entry.key] == cluster.index:
+                    return entry.line
+    return None

@@ -1,6 +1,7 @@
 """Derivatives, invariances, bad input, and the calculator for ASE."""
 
 import ase.build
+import attrs
 import numpy as np
 import pytest
 from ase import Atoms
@@ -215,3 +216,35 @@ def test_charges_act_in_periodic_cells_and_are_refused_in_others():
     salt.pbc = (True, True, False)
     with pytest.raises(InputError, match="periodic in all directions"):
         model.evaluate(salt)
+
+
+@pytest.mark.parametrize(
+    ("pbc", "lengths"), [((True, False, False), [0, 0, 5]), ((False, True, True), [5, 0, 5])]
+)
+def test_a_periodic_direction_needs_a_vector(pbc, lengths):
+    atoms = Atoms("O2", [(0, 0, 0), (1.5, 0, 0)], cell=lengths, pbc=pbc)
+    with pytest.raises(InputError, match="periodic in a direction for which the cell has no"):
+        MODEL.evaluate(atoms)
+
+
+@pytest.mark.parametrize("pbc", [False, (True, False, False)])
+def test_bad_cells_and_positions_of_molecules(pbc):
+    flat = [(5.0, 0, 0), (10.0, 0, 0), (0, 0, 5.0)]
+    with pytest.raises(InputError, match="no volume"):
+        MODEL.evaluate(Atoms("O2", [(0, 0, 0), (1.5, 0, 0)], cell=flat, pbc=pbc))
+    with pytest.raises(InputError, match="position of atom 2 is not finite"):
+        MODEL.evaluate(Atoms("O2", [(0, 0, 0), (np.nan, 0, 0)], cell=[5.0] * 3, pbc=pbc))
+
+
+def test_an_endless_penalty_is_refused():
+    wide = attrs.evolve(MODEL, penalty_distance=60.0)
+    with pytest.raises(InputError, match="more than 5000"):
+        wide.evaluate(random_atoms())
+
+
+def test_one_atom_alone_has_its_offset():
+    said = MODEL.evaluate(Atoms("C"), per_atom=True)
+    offset = MODEL.coefficients.offsets[1]
+    assert said.energy == offset
+    assert said.atom_energies.tolist() == [offset]
+    assert said.forces.tolist() == [[0.0, 0.0, 0.0]]

@@ -101,6 +101,26 @@ def stage_block(
         block[5 * LANES + lane] = v
 
 
+@njit(**OPTIONS, forceinline=True)
+def stage_pairs(
+    packed: PackedModel, lists: Lists, p: int, begin: int, count: int, block: Floats
+) -> None:
+    """`stage_block` with the cutoffs of pair type p, for two-body terms."""
+    stage_block(
+        packed.rules,
+        lists,
+        begin,
+        count,
+        packed.pair_lambda[p],
+        packed.pair_rmin[p],
+        packed.pair_rmax[p],
+        packed.pair_rmax[p],
+        packed.pair_middle[p],
+        packed.pair_scale[p],
+        block,
+    )
+
+
 @njit(**OPTIONS)
 def fill_slots(packed: PackedModel, lists: Lists) -> None:
     """Write `values` and `derivatives` of all slots: f T_0 … f T_{n-1} and their derivatives by r."""
@@ -157,10 +177,10 @@ def polynomials(block: Floats, n: int, values: Floats, derivatives: Floats) -> N
 
 
 @njit(**OPTIONS)
-def pair_energy(packed: PackedModel, lists: Lists) -> tuple[float, int]:
-    """Two-body energy with the penalty, and the contact class; sets `slopes`."""
+def pair_energy(packed: PackedModel, lists: Lists, shares: Floats) -> tuple[float, int]:
+    """Two-body energy with the penalty, and the contact class; sets `slopes`, adds to `shares` unless that is empty."""
     n = packed.order2
-    block, slopes = np.empty(6 * LANES), np.empty(LANES)
+    block, slopes, own = np.empty(6 * LANES), np.empty(LANES), np.empty(LANES)
     energies = spread(0.0)
     energy = 0.0
     contact = 0
@@ -170,22 +190,17 @@ def pair_energy(packed: PackedModel, lists: Lists) -> tuple[float, int]:
         for begin in range(first, last, LANES):
             count = min(LANES, last - begin)
             if n > 0:
-                stage_block(
-                    packed.rules,
-                    lists,
-                    begin,
-                    count,
-                    packed.pair_lambda[p],
-                    rmin,
-                    packed.pair_rmax[p],
-                    packed.pair_rmax[p],
-                    packed.pair_middle[p],
-                    packed.pair_scale[p],
-                    block,
-                )
+                stage_pairs(packed, lists, p, begin, count, block)
                 energies = add_pairs(block, packed.pair_coefficients, p * n, n, energies, slopes)
                 for lane in range(count):
                     lists.slopes[begin + lane] = slopes[lane]
+                if shares.size > 0:
+                    zero = spread(0.0)
+                    store(
+                        own, 0, add_pairs(block, packed.pair_coefficients, p * n, n, zero, slopes)
+                    )
+                    for lane in range(count):
+                        share(lists, begin + lane, 0.5 * own[lane], shares)
             else:
                 for lane in range(count):
                     lists.slopes[begin + lane] = 0.0
@@ -195,7 +210,10 @@ def pair_energy(packed: PackedModel, lists: Lists) -> tuple[float, int]:
             if r < outer:
                 depth = outer - r
                 contact = max(contact, 2 if r < rmin else 1)
-                energy += packed.penalty_scaling * depth * depth * depth
+                penalty = packed.penalty_scaling * depth * depth * depth
+                energy += penalty
+                if shares.size > 0:
+                    share(lists, e, 0.5 * penalty, shares)
                 lists.slopes[e] -= 3.0 * packed.penalty_scaling * depth * depth
     return energy + total(energies), contact
 
@@ -217,6 +235,13 @@ def add_pairs(
     value = fma(u, gradient, subtract(multiply(s, b1), b2))
     store(slopes, 0, fma(df, value, multiply(multiply(f, v), gradient)))
     return fma(f, value, energies)
+
+
+@njit(**OPTIONS, forceinline=True)
+def share(lists: Lists, e: int, part: float, shares: Floats) -> None:
+    """Add a part of an energy to either end of an edge."""
+    shares[lists.first[e]] += part
+    shares[lists.second[e]] += part
 
 
 @njit(**OPTIONS)

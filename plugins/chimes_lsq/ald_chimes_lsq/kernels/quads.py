@@ -12,12 +12,17 @@ from numba import njit
 from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
 from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.packing import PackedModel
+from ald_chimes_lsq.kernels.pairs import share
 from ald_chimes_lsq.kernels.simd import LANES, at, fma, load, spread, store
 
 
 @njit(**OPTIONS)
-def quad_energy(packed: PackedModel, lists: Lists) -> float:
-    """Four-body energy; adds to `slopes`."""
+def quad_energy(packed: PackedModel, lists: Lists, shares: Floats) -> float:
+    """Four-body energy; adds to `slopes`, and to `shares` unless that is empty.
+
+    Of the four triangles of a quadruplet three have each of its atoms as a corner, and a corner is an end of two sides:
+    either end of each side gets a 24th of what is summed under the triangle.
+    """
     n_types = packed.pair_of.shape[0]
     n, stride = packed.order4, packed.stride
     values, derivatives = lists.values.reshape(-1), lists.derivatives.reshape(-1)
@@ -73,6 +78,10 @@ def quad_energy(packed: PackedModel, lists: Lists) -> float:
             lists.slopes[edge_xy] += 0.5 * g_xy
             lists.slopes[edge_xz] += 0.5 * g_xz
             lists.slopes[edge_yz] += 0.5 * g_yz
+            if shares.size > 0:
+                share(lists, edge_xy, value / 24.0, shares)
+                share(lists, edge_xz, value / 24.0, shares)
+                share(lists, edge_yz, value / 24.0, shares)
     return 0.25 * energy
 
 

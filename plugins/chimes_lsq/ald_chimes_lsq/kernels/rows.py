@@ -13,7 +13,7 @@ from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
 from ald_chimes_lsq.kernels.growth import aligned_zeros
 from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.packing import PackedModel
-from ald_chimes_lsq.kernels.pairs import polynomials, stage_block
+from ald_chimes_lsq.kernels.pairs import polynomials, stage_pairs
 from ald_chimes_lsq.kernels.simd import LANES, at, fma, load, multiply, spread, store
 from ald_chimes_lsq.kernels.triplets import neighbour_matrix
 
@@ -92,19 +92,7 @@ def pair_rows(
         last = lists.pair_start[p + 1]
         for begin in range(lists.pair_start[p], last, LANES):
             count = min(LANES, last - begin)
-            stage_block(
-                packed.rules,
-                lists,
-                begin,
-                count,
-                packed.pair_lambda[p],
-                rmin,
-                rmax,
-                rmax,
-                packed.pair_middle[p],
-                packed.pair_scale[p],
-                block,
-            )
+            stage_pairs(packed, lists, p, begin, count, block)
             polynomials(block, n + 1, values, derivatives)
             for lane in range(count):
                 for k in range(n):

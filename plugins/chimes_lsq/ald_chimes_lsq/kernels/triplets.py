@@ -5,19 +5,26 @@ of its neighbours: dE/dr_ij = Σ_pqr C_pqr (fT_p)'(ij) M[q, r]. Each triangle oc
 third of Σ_pqr C_pqr fT_p(ij) M[q, r], summed over bonds, is the energy.
 """
 
+from typing import Any
+
 from numba import njit
 
 from ald_chimes_lsq.kernels.compilation import OPTIONS, Floats, Integers
 from ald_chimes_lsq.kernels.lists import Lists
 from ald_chimes_lsq.kernels.packing import PackedModel
+from ald_chimes_lsq.kernels.pairs import share
 from ald_chimes_lsq.kernels.simd import LANES, at, fma, load, multiply, spread, store, total
 
 BLOCK = LANES * LANES
 
 
 @njit(**OPTIONS)
-def triplet_energy(packed: PackedModel, lists: Lists, types: Integers) -> float:
-    """Three-body energy; adds to `slopes`."""
+def triplet_energy(packed: PackedModel, lists: Lists, types: Integers, shares: Floats) -> float:
+    """Three-body energy; adds to `slopes`, and to `shares` unless that is empty.
+
+    Of the three bonds of a triangle two end at each of its corners: either end of a bond gets a sixth of what is summed
+    under it.
+    """
     n_types = packed.pair_of.shape[0]
     order, stride = packed.order3, packed.stride
     blocks = stride // LANES
@@ -28,7 +35,7 @@ def triplet_energy(packed: PackedModel, lists: Lists, types: Integers) -> float:
         for m in range(lists.bond_start[p], lists.bond_start[p + 1]):
             e = lists.pair_start[p] + m - lists.bond_start[p]
             a, b = types[lists.first[e]], types[lists.second[e]]
-            slope = 0.0
+            slope, own_energy = 0.0, 0.0
             for c in range(n_types):
                 begin, end = lists.row_start[m * n_types + c], lists.row_start[m * n_types + c + 1]
                 if begin == end:
@@ -55,9 +62,38 @@ def triplet_energy(packed: PackedModel, lists: Lists, types: Integers) -> float:
                             order,
                         )
                         energy += value
+                        own_energy += value
                         slope += gradient
             lists.slopes[e] += slope
+            if shares.size > 0:
+                share(lists, e, own_energy / 6.0, shares)
     return energy / 3.0
+
+
+@njit(**OPTIONS, forceinline=True)
+def neighbour_block(
+    values: Floats,
+    partners: Integers,
+    begin: int,
+    end: int,
+    stride: int,
+    row: int,
+    column: int,
+) -> Any:
+    """An 8 × 8 block of M[q, r] for q from `row` and r from `column` on: its rows as eight vectors."""
+    m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = spread(0.0)
+    for k in range(begin, end):
+        v = at(partners, 2 * k) * stride + row
+        w = load(values, at(partners, 2 * k + 1) * stride + column)
+        m0 = fma(spread(at(values, v)), w, m0)
+        m1 = fma(spread(at(values, v + 1)), w, m1)
+        m2 = fma(spread(at(values, v + 2)), w, m2)
+        m3 = fma(spread(at(values, v + 3)), w, m3)
+        m4 = fma(spread(at(values, v + 4)), w, m4)
+        m5 = fma(spread(at(values, v + 5)), w, m5)
+        m6 = fma(spread(at(values, v + 6)), w, m6)
+        m7 = fma(spread(at(values, v + 7)), w, m7)
+    return m0, m1, m2, m3, m4, m5, m6, m7
 
 
 @njit(**OPTIONS, forceinline=True)
@@ -76,18 +112,9 @@ def contract_block(
     order: int,
 ) -> tuple[float, float]:
     """Sums over p, q, r of C_pqr M[q, r] with values[own + p] and with derivatives[own + p], for 8 × 8 pairs q, r."""
-    m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = spread(0.0)
-    for k in range(begin, end):
-        v = at(partners, 2 * k) * stride + row
-        w = load(values, at(partners, 2 * k + 1) * stride + column)
-        m0 = fma(spread(at(values, v)), w, m0)
-        m1 = fma(spread(at(values, v + 1)), w, m1)
-        m2 = fma(spread(at(values, v + 2)), w, m2)
-        m3 = fma(spread(at(values, v + 3)), w, m3)
-        m4 = fma(spread(at(values, v + 4)), w, m4)
-        m5 = fma(spread(at(values, v + 5)), w, m5)
-        m6 = fma(spread(at(values, v + 6)), w, m6)
-        m7 = fma(spread(at(values, v + 7)), w, m7)
+    m0, m1, m2, m3, m4, m5, m6, m7 = neighbour_block(
+        values, partners, begin, end, stride, row, column
+    )
     energy = slope = spread(0.0)
     for p in range(order):
         q = place + p * BLOCK
@@ -121,18 +148,9 @@ def neighbour_matrix(
     place: int,
 ) -> None:
     """Write an 8 × 8 block of M[q, r], rows `stride` apart, to flat position `place` of `matrix`."""
-    m0 = m1 = m2 = m3 = m4 = m5 = m6 = m7 = spread(0.0)
-    for k in range(begin, end):
-        v = at(partners, 2 * k) * stride + row
-        w = load(values, at(partners, 2 * k + 1) * stride + column)
-        m0 = fma(spread(at(values, v)), w, m0)
-        m1 = fma(spread(at(values, v + 1)), w, m1)
-        m2 = fma(spread(at(values, v + 2)), w, m2)
-        m3 = fma(spread(at(values, v + 3)), w, m3)
-        m4 = fma(spread(at(values, v + 4)), w, m4)
-        m5 = fma(spread(at(values, v + 5)), w, m5)
-        m6 = fma(spread(at(values, v + 6)), w, m6)
-        m7 = fma(spread(at(values, v + 7)), w, m7)
+    m0, m1, m2, m3, m4, m5, m6, m7 = neighbour_block(
+        values, partners, begin, end, stride, row, column
+    )
     store(matrix, place, m0)
     store(matrix, place + stride, m1)
     store(matrix, place + 2 * stride, m2)
