@@ -44,19 +44,19 @@ def load_checkpoint(folder: Path, inputs: str) -> tuple[State, dict[str, int]]:
             notes = json.loads(str(archive["notes"]))
             sizes = {str(name): int(size) for name, size in notes["sizes"].items()}
     except FileNotFoundError as error:
-        message = "there is no checkpoint to resume from; start the run anew"
+        cure = "start the run anew"
         if (folder / RESTART).is_file():
-            message += f", or from {RESTART} with VELINIT RESTART and CRDFILE {RESTART}"
-        raise InputError(message, path=path) from error
+            cure += f", or from {RESTART} with VELINIT RESTART and CRDFILE {RESTART}"
+        raise InputError("there is no checkpoint to resume from", path=path, cure=cure) from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        message = "the checkpoint is damaged; start the run anew"
-        raise InputError(message, path=path) from error
+        fault = "the checkpoint is damaged"
+        raise InputError(fault, path=path, cure="start the run anew") from error
     if notes["inputs"] != inputs:
-        message = "the checkpoint belongs to other inputs; start the run anew"
-        raise InputError(message, path=path)
+        fault = "the checkpoint belongs to other inputs"
+        raise InputError(fault, path=path, cure="start the run anew, or give it those inputs again")
     for name, size in sizes.items():
         output = folder / name
         if not output.is_file() or output.stat().st_size < size:
-            message = f"shorter than the {size} bytes of the checkpoint; start the run anew"
-            raise InputError(message, path=output)
+            fault = f"shorter than the {size} bytes of the checkpoint"
+            raise InputError(fault, path=output, cure="start the run anew")
     return state, sizes

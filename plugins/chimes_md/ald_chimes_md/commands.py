@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ald_chimes_md.control import read_control
 from ald_chimes_md.replacement import reason
 from ald_core.errors import Stopped
-from ald_core.interruption import StopRequest
 
 if TYPE_CHECKING:
     from ald_chimes_md.comparison import Errors
     from ald_chimes_md.dynamics import Floats
-    from ald_chimes_md.run import RunResult
+    from ald_chimes_md.result import RunResult
 
 app = typer.Typer(
     name="chimes", help="ChIMES tools by themselves, on their own files.", no_args_is_help=True
@@ -39,13 +39,11 @@ def md(
     Ctrl-C saves a checkpoint and stops. Exit status: 0 all steps done; 2 wrong input; 3 stopped, or a file could not
     be written; 4 the run became unstable.
     """
+    for key in read_control(control).ignored:
+        typer.echo(f"{control}: the key {key} is unknown and is ignored", err=True)
     result = _run(control, resume=resume)
-    from ald_chimes_md.control import read_control  # noqa: PLC0415 -- slow, and loaded by now
-
     for line in _closing_lines(result):
         typer.echo(line)
-    for key in read_control(control).ignored:
-        typer.echo(f"{control}: the key {key} is unknown and was ignored", err=True)
     if not result.stable:
         raise typer.Exit(UNSTABLE)
 
@@ -53,13 +51,10 @@ def md(
 def _run(control: Path, *, resume: bool) -> "RunResult":
     """Run and show it; raises Stopped, which says how to go on, for whatever is no matter of the input."""
     try:
-        with StopRequest() as request:
-            # Compiled code is loaded only when it is needed.
-            from ald_chimes_md.run import run_file  # noqa: PLC0415
+        # Compiled code is loaded only when it is needed.
+        from ald_chimes_md.run import run_until_stopped  # noqa: PLC0415
 
-            tell = _Screen().tell
-            result = run_file(control, resume=resume, report=tell, stop=lambda: request.requested)
-            request.requested = False  # There is nothing left to stop.
+        result = run_until_stopped(control, resume=resume, report=_Screen().tell)
     except BrokenPipeError:
         raise
     except OSError as error:

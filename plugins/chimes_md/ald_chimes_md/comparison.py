@@ -95,7 +95,7 @@ def compare(control: Control, wanted: Comparison, preparation: Preparation, fold
     Raises InputError if the file does not fit the atoms or the settings.
     """
     reference = read_reference(folder / wanted.file, preparation.system, control)
-    said = evaluate_once(preparation)
+    said = evaluate_once(preparation, path=folder / control.coordinate_file)
     stress = np.array([said.stress[a, b] for a, b in reference.components])
     energy = None if reference.energy is None else abs(reference.energy - said.energy)
     written = None
@@ -118,9 +118,12 @@ def subtracted_name(control: Control) -> str:
     return f"{control.coordinate_file}_forces_subtracted.xyz"
 
 
-def check_forces(preparation: Preparation) -> ForceCheck:
-    """Compare the forces of the initial configuration with finite differences, for every coordinate."""
-    forces = evaluate_once(preparation).forces
+def check_forces(preparation: Preparation, path: Path) -> ForceCheck:
+    """Compare the forces of the initial configuration with finite differences, for every coordinate.
+
+    Raises InputError naming the path, that of the coordinate file, if the model gives no usable numbers.
+    """
+    forces = evaluate_once(preparation, path=path).forces
     positions = preparation.state.positions
     differences = np.zeros_like(forces)
     for place in np.ndindex(*forces.shape):
@@ -128,7 +131,7 @@ def check_forces(preparation: Preparation) -> ForceCheck:
         for side in (STEP_LENGTH, -STEP_LENGTH):
             moved = positions.copy()
             moved[place] += side
-            energies.append(evaluate_once(preparation, moved).energy)
+            energies.append(evaluate_once(preparation, moved, path=path).energy)
         slope = (energies[0] - energies[1]) / (2.0 * STEP_LENGTH)
         differences[place] = forces[place] + slope
     return ForceCheck(float(np.abs(differences).max()), _root(differences))
@@ -139,7 +142,7 @@ def read_reference(path: Path, own: System, control: Control) -> Reference:
     n_atoms = len(own.elements)
     text = read_text(path)
     lines = text.splitlines()
-    if len(lines) > 2 and len(lines[2].split()) > 3 and lines[0].split() == [str(n_atoms)]:
+    if len(lines) > 2 and lines[0].strip().isdecimal() and len(lines[2].split()) > 3:
         return _read_frame(path, lines[1].split(), own, control)
     words = [(n, word) for n, line in enumerate(lines, start=1) for word in line.split()]
     numbers = np.array([parse_number(word, "a number", Place(path, n)) for n, word in words])
@@ -151,11 +154,11 @@ def read_reference(path: Path, own: System, control: Control) -> Reference:
     else:
         end, wanted = size, str(size)
     if len(numbers) < end or end == size + 2:
-        message = (
+        raise Place(path, max(len(lines), 1)).error(
             f"{n_atoms} atoms need {wanted} numbers with these FITSTRS and FITENER, or more if further "
-            f"frames follow; found {len(numbers)}"
+            f"frames follow, but the file ends with {len(numbers)}",
+            cure="complete it, or correct FITSTRS and FITENER",
         )
-        raise Place(path).error(message)
     stress = numbers[3 * n_atoms : size]
     energy = float(numbers[size]) if control.reference_energy else None
     by_component = dict(zip(COMPONENTS[stress_size], (stress * GPA).tolist(), strict=True))
@@ -168,13 +171,16 @@ def _read_frame(path: Path, header: list[str], own: System, control: Control) ->
     system = read_coordinates(path)
     _check_atoms(path, system, own)
     if system.columns is None:
-        raise Place(path, 3).error("the atoms have no forces in columns 5 to 7")
+        fault = "the atoms have no forces in columns 5 to 7"
+        raise Place(path, 3).error(fault, cure="add them, or name a file that has them")
     labels = _labels(header, Place(path, 2))
     wanted = {"none": 0, "diagonal": 3, "full": 6}[control.reference_stress]
     if len(labels.stress) < wanted:
-        raise Place(path, 2).error("FITSTRS announces a stress that this header lacks")
+        fault = "FITSTRS announces a stress that this header lacks"
+        raise Place(path, 2).error(fault, cure="add it behind the cell, or set FITSTRS to false")
     if control.reference_energy and labels.energy is None:
-        raise Place(path, 2).error("FITENER announces an energy that this header lacks")
+        fault = "FITENER announces an energy that this header lacks"
+        raise Place(path, 2).error(fault, cure="add it at the end, or set FITENER to false")
     stress = np.array([labels.stress[place] for place in COMPONENTS[wanted]]) / GPA
     energy = labels.energy if control.reference_energy else None
     return Reference(system.columns * HARTREE_FORCE, stress, energy, labels)
@@ -208,17 +214,19 @@ def _joined(own: Labels, other: Labels) -> Labels:
 
 def _check_atoms(path: Path, system: System, own: System) -> None:
     """Refuse forces of another configuration than that of the run."""
+    if len(system.elements) != len(own.elements):
+        fault = f"{len(system.elements)} atoms, but the run has {len(own.elements)}"
+        raise Place(path, 1).error(fault, cure="give forces of the configuration of CRDFILE")
     steps = system.positions - own.positions
     images = np.round(steps @ np.linalg.inv(own.cell)) @ own.cell
     moved = np.linalg.norm(steps - images, axis=1) > SAME_PLACE
     pairs = zip(system.elements, own.elements, moved.tolist(), strict=True)
     for line, (element, right, away) in enumerate(pairs, start=3):
         if element != right or away:
-            message = (
-                f"this {element} is not where the coordinate file has {right}; forces must be of the same "
-                "configuration, with its atoms in the same order"
+            raise Place(path, line).error(
+                f"this {element} is not where the coordinate file has {right}",
+                cure="give forces of the same configuration, with its atoms in the same order",
             )
-            raise Place(path, line).error(message)
 
 
 def _subtracted(

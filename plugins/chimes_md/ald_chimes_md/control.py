@@ -4,24 +4,26 @@ Keys, values and defaults are those of ChIMES MD. Keys that mean nothing are col
 `Control.ignored`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
 from ald_chimes_lsq.basis import InnerRule
-from ald_chimes_lsq.formats.tokens import read_text
+from ald_chimes_lsq.formats.tokens import Place, read_text
 from ald_chimes_md.control_values import Values
 from ald_chimes_md.ensembles import Ensemble, parse_ensemble
 from ald_chimes_md.keywords import read_keywords
+from ald_core.errors import InputError
 
 TrajectoryFormat = Literal["GEN", "XYZ", "XYZF_FORCE", "LAMMPSTRJ"]
 Velocities = Literal["READ", "GEN", "RESTART"]
 VirialMethod = Literal["ANALYTICAL", "NUMERICAL_PRESSURE", "NUMERICAL_STRESS"]
 StressFields = Literal["none", "diagonal", "full"]
 
-IGNORED_KEYS = frozenset({"USEKILL", "SLFCNST", "SERIAL_CHIMES"})
-"""Keys of ChIMES MD that change nothing here: they choose its algorithms or do nothing at all."""
+IGNORED_KEYS = frozenset({"USEKILL", "SLFCNST"})
+"""Keys that do nothing at all in ChIMES MD either."""
 UNUSABLE_FILES = ("SCALE", "CAT", "INITIALIZE")
 """Forms of CRDFILE that ChIMES MD knows by name only: none of them works there."""
 
@@ -35,6 +37,11 @@ class Comparison:
     """Write the coordinate file with the difference; else only tell the errors."""
     subtract_energy: bool = False
     subtract_stress: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key that asks for it."""
+        return "SUBTFRC" if self.subtract else "CMPRFRC"
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +94,12 @@ class Control:
     """What a file to compare with holds beside the forces."""
     ignored: tuple[str, ...] = ()
     """Keys of the file that mean nothing, in file order."""
+    places: Mapping[str, Place] = attrs.field(factory=dict, eq=False, repr=False)
+    """Where the values stand in the file, by key: no setting, and only for messages."""
+
+    def error(self, key: str, fault: str, *, cure: str) -> InputError:
+        """An InputError about a value that does not go with another file."""
+        return self.places.get(key, Place()).error(f"{key} {fault}", cure=cure)
 
 
 def read_control(path: Path | str) -> Control:
@@ -101,17 +114,18 @@ def parse_control(text: str, path: Path | str | None = None) -> Control:
     velocities = _velocities(values)
     layers, replicate = _layers(values)
     if velocities == "RESTART" and replicate:
-        raise values.error(
-            "NLAYERS", "a restart goes on with the atoms of its file; leave REPLICATE out"
-        )
+        fault = "a restart goes on with the atoms of its file"
+        raise values.error("NLAYERS", fault, cure="leave REPLICATE out")
     temperature = values.number("TEMPERA", minimum=0.0)
     steps = values.integer("N_MDSTP", minimum=1)
     timestep = values.number("TIMESTP", minimum=0.0)
     if timestep == 0.0 and steps > 1:
-        raise values.error("TIMESTP", "a run of several steps needs a time step above 0 fs")
+        fault = f"a run of {steps} steps needs a time step above 0 fs"
+        raise values.error("TIMESTP", fault, cure="give one, or set N_MDSTP to 1")
     ensemble = parse_ensemble(values)
     if ensemble.has_thermostat and temperature == 0.0 and steps > 1:
-        raise values.error("TEMPERA", "a thermostat needs a temperature above 0 K")
+        fault = "a thermostat needs a temperature above 0 K"
+        raise values.error("TEMPERA", fault, cure="give one, or set CONSRNT to NVE")
     trajectory_interval = _trajectory_interval(values)
     force_interval, force_headers = _force_output(values, trajectory_interval)
     limit = values.number("PENTHRS", default=-1.0)
@@ -147,6 +161,7 @@ def parse_control(text: str, path: Path | str | None = None) -> Control:
         reference_stress=stress,
         reference_energy=energy,
         ignored=values.unknown(IGNORED_KEYS),
+        places=values.places(),
     )
 
 
@@ -154,7 +169,9 @@ def _check_neighbours(values: Values) -> None:
     if values.given("USENEIG"):
         words = values.words("USENEIG")
         if values.truth("USENEIG", words[0]) and words[1:] not in {(), ("SMALL",)}:
-            raise values.error("USENEIG", "use 'true', 'true SMALL' or 'false'")
+            cure = "use 'true', 'true SMALL' or 'false'"
+            raise values.error("USENEIG", "no such neighbour list", cure=cure)
+    values.boolean("SERIAL_CHIMES", default=False)  # without an effect, but not without a sense
 
 
 def _velocities(values: Values) -> Velocities:
@@ -193,7 +210,8 @@ def _comparison(values: Values, *, with_stress: bool, with_energy: bool) -> Comp
             continue
         if len(words) < 2 or not set(words[2:]) <= set(extra) or len(set(words)) < len(words):
             options = "".join(f" [{word}]" for word in extra)
-            raise values.error(key, f"use 'false' or 'true file{options}'")
+            cure = f"use 'false' or 'true file{options}'"
+            raise values.error(key, "these words do not say what to do", cure=cure)
         found.append(
             Comparison(
                 file=words[1],
@@ -203,11 +221,13 @@ def _comparison(values: Values, *, with_stress: bool, with_energy: bool) -> Comp
             )
         )
     if any(one.subtract_stress for one in found) and not with_stress:
-        raise values.error("SUBTFRC", "SUBTR_STRESS needs FITSTRS, which announces stresses")
+        fault = "SUBTR_STRESS needs FITSTRS, which announces stresses"
+        raise values.error("SUBTFRC", fault, cure="set FITSTRS, or leave SUBTR_STRESS out")
     if any(one.subtract_energy for one in found) and not with_energy:
-        raise values.error("SUBTFRC", "SUBTR_ENERGY needs FITENER, which announces an energy")
+        fault = "SUBTR_ENERGY needs FITENER, which announces an energy"
+        raise values.error("SUBTFRC", fault, cure="set FITENER, or leave SUBTR_ENERGY out")
     if len(found) > 1:
-        raise values.error("SUBTFRC", "CMPRFRC is true as well; keep one of the two")
+        raise values.error("SUBTFRC", "CMPRFRC is true as well", cure="keep one of the two")
     return found[0] if found else None
 
 
@@ -238,7 +258,8 @@ def _seed(values: Values, *, needed: bool) -> int | None:
         return None
     word = values.word("RNDSEED")
     if not (word.isascii() and word.isdecimal() and len(word) < 11 and int(word) < 2**32):
-        raise values.error("RNDSEED", "a whole number from 0 to 4294967295 is expected")
+        cure = "give a whole number from 0 to 4294967295"
+        raise values.error("RNDSEED", "no seed of the C library", cure=cure)
     return int(word)
 
 
@@ -252,16 +273,18 @@ def _layers(values: Values) -> tuple[int, int]:
     if len(words) == 3 and words[1] == "REPLICATE":
         copies = values.parse_integer("NLAYERS", words[2], 0)
         if copies > 100:
-            raise values.error("NLAYERS", "more than 100 copies along each axis")
+            cure = "ask for fewer; all images are summed in any case"
+            raise values.error("NLAYERS", "more than 100 copies along each axis", cure=cure)
         return values.parse_integer("NLAYERS", words[0], 0), copies
-    raise values.error("NLAYERS", "use 'n' or 'n REPLICATE m'")
+    cure = "use 'n' or 'n REPLICATE m' with whole numbers"
+    raise values.error("NLAYERS", "no number of layers", cure=cure)
 
 
 def _coordinate_file(values: Values) -> str:
     words = values.words("CRDFILE")
     if len(words) > 1 and words[0] in UNUSABLE_FILES:
-        message = f"the form {words[0]} has never worked in ChIMES MD; prepare one coordinate file"
-        raise values.error("CRDFILE", message)
+        fault = f"the form {words[0]} has never worked in ChIMES MD"
+        raise values.error("CRDFILE", fault, cure="write one coordinate file, and name it")
     return values.word("CRDFILE")
 
 
@@ -271,7 +294,7 @@ def _trajectory_interval(values: Values) -> int:
         values.words("FRQTRAJ")
     intervals = [values.integer(key, minimum=1) for key in given]
     if intervals[0] != intervals[-1]:
-        raise values.error("FRQTRAJ", f"FRQDFTB says {intervals[0]}; keep one of the two")
+        raise values.error("FRQTRAJ", f"FRQDFTB says {intervals[0]}", cure="keep one of the two")
     return intervals[0]
 
 
@@ -294,7 +317,8 @@ def _force_output(values: Values, trajectory_interval: int) -> tuple[int, bool]:
     if not (values.truth("PRNTFRC", words[0]) and words[1:2] == ("ENERGY_STRESS",)):
         return _output_interval(values, "PRNTFRC", trajectory_interval), False
     if len(words) > 3:
-        raise values.error("PRNTFRC", "use 'true ENERGY_STRESS' or 'true ENERGY_STRESS n'")
+        cure = "use 'true ENERGY_STRESS' or 'true ENERGY_STRESS n'"
+        raise values.error("PRNTFRC", "too many words", cure=cure)
     return values.parse_integer("PRNTFRC", words[2], 1) if len(words) == 3 else 1, True
 
 
@@ -308,7 +332,8 @@ def _output_interval(values: Values, key: str, trajectory_interval: int) -> int:
     if len(words) == 1:
         return 1
     if len(words) > 2:
-        raise values.error(key, "use 'false', 'true', 'true n' or 'true FRQDFTB'")
+        cure = "use 'false', 'true', 'true n' or 'true FRQDFTB'"
+        raise values.error(key, "too many words", cure=cure)
     if words[1] in {"FRQDFTB", "FRQTRAJ"}:
         return trajectory_interval
     return values.parse_integer(key, words[1], 1)
@@ -326,4 +351,5 @@ def _inner_rule(values: Values) -> InnerRule | None:
         return InnerRule("ZERO_DERIV")
     elif words == ("CONSTANT_DERIV",):
         return InnerRule("CONSTANT_DERIV")
-    raise values.error("CHEBYFIX", "use 'SMOOTH d' with d > 0 Å, ZERO_DERIV or CONSTANT_DERIV")
+    cure = "use 'SMOOTH d' with d > 0 Å, ZERO_DERIV or CONSTANT_DERIV"
+    raise values.error("CHEBYFIX", "no such rule for the inside of the inner cutoff", cure=cure)

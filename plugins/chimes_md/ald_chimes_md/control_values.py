@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ald_chimes_lsq.formats.control_lines import END
 from ald_chimes_lsq.formats.tokens import Place, parse_boolean, parse_integer, parse_number
 from ald_chimes_md.keywords import Keyword
 from ald_core.errors import InputError
@@ -15,13 +16,11 @@ class Values:
         self._path = path
         self._asked: set[str] = set()
 
-    def error(self, key: str, message: str) -> InputError:
-        """An InputError about the value of a key."""
-        keyword = self._keywords.get(key)
-        if keyword is None:
-            return InputError(f"{key}: {message}", path=self._path)
-        given = f"{key} '{' '.join(keyword.words)}'" if keyword.words else key
-        return Place(self._path, keyword.line).error(f"{given}: {message}")
+    def error(self, key: str, fault: str, *, cure: str) -> InputError:
+        """An InputError about the value of a key, which the file must have."""
+        words = self._keywords[key].words
+        given = f"{key} '{' '.join(words)}'" if words else key
+        return self._place(key).error(f"{given}: {fault}", cure=cure)
 
     def given(self, key: str) -> bool:
         """True if the file has the key."""
@@ -31,17 +30,21 @@ class Values:
     def words(self, key: str) -> tuple[str, ...]:
         """The words of the value, at least one."""
         if not self.given(key):
-            raise InputError(f"{key} is missing: add '# {key} #' and its value", path=self._path)
+            raise self._place(END).error(
+                f"{key} is missing", cure=f"add '# {key} #' and its value above this line"
+            )
         words = self._keywords[key].words
         if not words:
-            raise self.error(key, "the value is missing: give it on the line below the key")
+            raise self.error(key, "the value is missing", cure="give it on the line below the key")
         return words
 
     def word(self, key: str) -> str:
         """The value, which must be one word."""
         words = self.words(key)
         if len(words) > 1:
-            raise self.error(key, "one word is expected")
+            raise self.error(
+                key, "one word is expected", cure="leave out the others, or put '!' before them"
+            )
         return words[0]
 
     def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
@@ -50,7 +53,7 @@ class Values:
             return default
         word = self.word(key)
         if word not in allowed:
-            raise self.error(key, f"choose one of {', '.join(allowed)}")
+            raise self.error(key, "no such choice", cure=f"choose one of {', '.join(allowed)}")
         return word
 
     def number(
@@ -65,7 +68,9 @@ class Values:
         """One word of a value as a finite number not below the minimum."""
         value = parse_number(word, key, self._place(key))
         if minimum is not None and value < minimum:
-            raise self.error(key, f"at least {minimum:g} is expected")
+            raise self.error(
+                key, f"at least {minimum:g} is expected", cure=f"write {minimum:g} or more"
+            )
         return value
 
     def integer(self, key: str, *, minimum: int | None = None) -> int:
@@ -89,6 +94,10 @@ class Values:
     def _place(self, key: str) -> Place:
         return Place(self._path, self._keywords[key].line)
 
+    def places(self) -> dict[str, Place]:
+        """Where each value stands."""
+        return {key: self._place(key) for key in self._keywords}
+
     def unknown(self, meaningless: frozenset[str]) -> tuple[str, ...]:
         """Keys of the file that nothing asked for, but those that are known to mean nothing."""
-        return tuple(k for k in self._keywords if k not in self._asked | meaningless)
+        return tuple(k for k in self._keywords if k not in {*self._asked, *meaningless, END})

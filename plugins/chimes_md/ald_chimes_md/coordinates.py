@@ -44,8 +44,8 @@ def read_coordinates(path: Path | str, *, wrapped: bool = True) -> System:
     lines = read_text(Path(path)).splitlines()
     n_atoms = _atom_count(lines, path)
     if len(lines) < n_atoms + 2:
-        message = f"{n_atoms} atoms are announced, but the file ends after {len(lines)} lines"
-        raise Place(path, len(lines)).error(message)
+        fault = f"{n_atoms} atoms are announced, but the file ends after {len(lines)} lines"
+        raise Place(path, len(lines)).error(fault, cure="correct line 1, or add the atoms")
     cell, orthorhombic = _cell(lines[1].split(), path)
     elements, numbers = _atoms(lines[2 : n_atoms + 2], path)
     _check_rest(lines, n_atoms, path)
@@ -64,6 +64,11 @@ def wrap(positions: NDArray[np.float64], cell: NDArray[np.float64]) -> NDArray[n
     """Positions moved by lattice vectors into the cell."""
     turns: NDArray[np.float64] = np.floor(positions @ np.linalg.inv(cell))
     return positions - turns @ cell
+
+
+def is_diagonal(cell: NDArray[np.float64]) -> bool:
+    """The cell vectors lie along x, y and z."""
+    return bool(np.all(cell == np.diag(np.diag(cell))))
 
 
 def replicate(system: System, copies: int) -> System:
@@ -90,8 +95,9 @@ def _atom_count(lines: list[str], path: Path | str) -> int:
     words = lines[0].split() if lines else []
     if len(words) != 1 or not _COUNT.fullmatch(words[0]) or not 0 < int(words[0]) <= MAX_ATOMS:
         given = lines[0].strip()[:60] if lines else ""
-        message = f"the first line must be the number of atoms, not '{given}'"
-        raise Place(path, 1).error(message)
+        fault = f"the first line must be the number of atoms, not '{given}'"
+        cure = f"write a whole number from 1 to {MAX_ATOMS}"
+        raise Place(path, 1).error(fault, cure=cure)
     return int(words[0])
 
 
@@ -100,17 +106,21 @@ def _cell(words: list[str], path: Path | str) -> tuple[NDArray[np.float64], bool
     numbers = _numbers(words[1:] if triclinic else words, path, 2)
     size = 9 if triclinic else 3
     if len(numbers) - size not in {0, 1, 3, 4, 6, 7}:
-        message = (
-            "the cell must be 'Lx Ly Lz' or 'NON_ORTHO' with nine numbers, then perhaps a stress "
-            "of 3 or 6 numbers and an energy"
+        raise Place(path, 2).error(
+            f"the cell must not have {len(numbers)} numbers",
+            cure="write 'Lx Ly Lz' or 'NON_ORTHO' with nine numbers, then perhaps a stress of 3 or 6 numbers "
+            "and an energy",
         )
-        raise Place(path, 2).error(message)
     cell = np.array(numbers[:9]).reshape(3, 3) if triclinic else np.diag(numbers[:3])
     if not triclinic and min(numbers[:3]) <= 0.0:
-        raise Place(path, 2).error("the cell lengths must be above 0 Å")
+        raise Place(path, 2).error(
+            "the cell lengths must be above 0 Å", cure="write lengths, or NON_ORTHO and vectors"
+        )
     edges = np.linalg.norm(cell, axis=1)
     if abs(np.linalg.det(cell)) <= 1e-6 * edges.prod():
-        raise Place(path, 2).error("the cell vectors span no volume")
+        raise Place(path, 2).error(
+            "the cell vectors span no volume", cure="give three independent ones"
+        )
     return cell, not triclinic
 
 
@@ -120,13 +130,15 @@ def _atoms(lines: list[str], path: Path | str) -> tuple[tuple[str, ...], NDArray
     for number, line in enumerate(lines, start=3):
         words = line.split()
         if len(words) not in {4, 7, 10}:
-            message = (
-                f"an atom line has an element and 3, 6 or 9 numbers, not {len(words)} words: "
-                f"'{line.strip()}'"
+            raise Place(path, number).error(
+                f"no line of an atom, {len(words)} words: '{line.strip()}'",
+                cure="write an element and 3, 6 or 9 numbers",
             )
-            raise Place(path, number).error(message)
         if rows and len(words) - 1 != len(rows[0]):
-            raise Place(path, number).error("this line has other columns than line 3")
+            raise Place(path, number).error(
+                f"this line has {len(words)} words, but line 3 has {len(rows[0]) + 1}",
+                cure="give all atoms the same columns",
+            )
         elements.append(words[0])
         rows.append(_numbers(words[1:], path, number))
     return tuple(elements), np.array(rows)
@@ -137,7 +149,9 @@ def _numbers(words: list[str], path: Path | str, line: int) -> list[float]:
     # Wrapping a coordinate like 1e300 into the cell would leave nothing of it but rounding errors.
     for word, value in zip(words, numbers, strict=True):
         if abs(value) > MAX_NUMBER:
-            raise Place(path, line).error(f"'{word}' is too large")
+            raise Place(path, line).error(
+                f"'{word}' is too large", cure=f"write a number of at most {MAX_NUMBER:g}"
+            )
     return numbers
 
 
@@ -148,8 +162,8 @@ def _check_places(positions: NDArray[np.float64], path: Path | str) -> None:
     again = np.flatnonzero(own != np.arange(len(positions)))
     if again.size:
         atom = int(again[0])
-        message = f"atoms {own[atom] + 1} and {atom + 1} are in the same place; move or remove one"
-        raise Place(path, atom + 3).error(message)
+        fault = f"atoms {own[atom] + 1} and {atom + 1} are in the same place"
+        raise Place(path, atom + 3).error(fault, cure="move or remove one")
 
 
 def _check_rest(lines: list[str], n_atoms: int, path: Path | str) -> None:
@@ -160,5 +174,5 @@ def _check_rest(lines: list[str], n_atoms: int, path: Path | str) -> None:
             continue
         if len(words) == 1 and _COUNT.fullmatch(words[0]):
             return
-        message = f"{n_atoms} atoms were announced, but more lines follow: '{line.strip()}'"
-        raise Place(path, number).error(message)
+        fault = f"{n_atoms} atoms were announced, but more lines follow: '{line.strip()}'"
+        raise Place(path, number).error(fault, cure="correct line 1, or remove them")

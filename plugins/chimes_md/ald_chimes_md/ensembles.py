@@ -67,7 +67,7 @@ def parse_ensemble(values: Values) -> Ensemble:
         if words[:1] == (kind,):
             return _with_numbers(values, kind, form, words[1:], moving)
     forms = ", ".join(f"'{form}'" for form in FORMS.values())
-    raise values.error("CONSRNT", f"use one of {forms}")
+    raise values.error("CONSRNT", "no such ensemble", cure=f"use one of {forms}")
 
 
 def _moving(values: Values, words: tuple[str, ...]) -> tuple[int, int]:
@@ -75,14 +75,18 @@ def _moving(values: Values, words: tuple[str, ...]) -> tuple[int, int]:
         first, last = (values.parse_integer("CONSRNT", word, 0) for word in words)
         if first <= last:
             return first, last
-    message = "use 'FREEZE a b' at the end: only the atoms a to b, counted from 0, will move"
-    raise values.error("CONSRNT", message)
+    raise values.error(
+        "CONSRNT",
+        "FREEZE needs the first and the last of the atoms that move, counted from 0",
+        cure="use 'FREEZE a b' at the end, with a not above b",
+    )
 
 
 def _with_numbers(
     values: Values, kind: Kind, form: str, words: tuple[str, ...], moving: tuple[int, int] | None
 ) -> Ensemble:
-    wrong = values.error("CONSRNT", f"use '{form}' with numbers above 0 (fs, or steps)")
+    cure = f"use '{form}' with numbers above 0 (fs, or steps)"
+    wrong = values.error("CONSRNT", "this is not what the ensemble needs", cure=cure)
     if kind.endswith("MTK"):
         if words[:1] != ("HOOVER",):
             raise wrong
@@ -98,12 +102,12 @@ def _with_numbers(
     if any(number <= 0.0 for number in numbers):
         raise wrong
     if any(not SHORTEST <= number <= LONGEST for number in numbers):
-        message = f"the times must lie between {SHORTEST:g} and {LONGEST:g} fs"
-        raise values.error("CONSRNT", message)
+        cure = f"give times between {SHORTEST:g} and {LONGEST:g} fs"
+        raise values.error("CONSRNT", "no thermostat or barostat is so fast or slow", cure=cure)
     thermostat_time, barostat_time, *_ = [*numbers, 0.0, 0.0]
     if kind.startswith("NPT"):
         if moving is not None:
-            message = "FREEZE does not go with a barostat; use an NVT ensemble"
-            raise values.error("CONSRNT", message)
+            fault = "FREEZE does not go with a barostat"
+            raise values.error("CONSRNT", fault, cure="use an NVT ensemble")
         barostat_time = barostat_time or BAROSTAT_TIME
     return Ensemble(kind, thermostat_time, barostat_time, moving=moving)

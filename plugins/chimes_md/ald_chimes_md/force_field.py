@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ald_chimes_lsq.basis import Basis, InnerRule
 from ald_chimes_lsq.engine import PackedModel, pack
 from ald_chimes_lsq.ewald import atom_charges, pack_ewald, type_charges
+from ald_chimes_lsq.formats.tokens import read_text
 from ald_chimes_lsq.lennard_jones import LennardJones, is_lennard_jones
 from ald_chimes_lsq.model import ChimesModel
 from ald_chimes_md.interaction_kernels import Interactions
@@ -78,4 +79,6 @@ def _charges(model: ChimesModel | LennardJones, path: Path) -> Floats:
     try:
         return type_charges(model.basis, model.coefficients)
     except InputError as error:
-        raise InputError(error.reason, path=path) from None
+        lines = read_text(path).splitlines()
+        first = next((n for n, line in enumerate(lines, 1) if line.startswith("q_")), None)
+        raise error.at(path, first) from None

@@ -18,7 +18,7 @@ from ald_chimes_md.dynamics import (
     ROW_VOLUME,
 )
 from ald_chimes_md.ensembles import Ensemble
-from ald_chimes_md.text_kernels import write_table
+from ald_chimes_md.text_kernels import MAX_MAGNITUDE, write_table
 
 ATOMIC_FORCE = HARTREE * BOHR_PER_ANGSTROM
 """kcal/mol/Å per Hartree/bohr in the files that ChIMES MD writes."""
@@ -97,6 +97,11 @@ class FrameText:
         return wrap(positions, cell) if self._wrapped else positions
 
     def _table(self, prefixes: NDArray[np.uint8], numbers: Floats) -> bytes:
+        if not (np.abs(numbers) < MAX_MAGNITUDE).all():
+            # Forces of atoms far inside each other; the compiled writer has no room for them.
+            rows = zip(prefixes, numbers.tolist(), strict=True)
+            lines = (p.tobytes() + "".join(f" {x:10.5f}" for x in row).encode() for p, row in rows)
+            return b"".join(line + b"\n" for line in lines)
         size = write_table(prefixes, np.ascontiguousarray(numbers), self._text)
         return self._text[:size].tobytes()
 

@@ -36,7 +36,7 @@ class Keyword:
 
 
 def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keyword]:
-    """The keywords of a control file, in file order.
+    """The keywords of a control file, in file order; the last is ENDFILE, which has no value.
 
     Raises InputError if the closing `# ENDFILE #` is missing, if a key is given twice with different
     values, for what looks like a known key but is not, and for a line that belongs to no key.
@@ -50,8 +50,10 @@ def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keywor
         check_spelling(row, KEYS, path)
         if row.key is None:
             if not row.words[0].startswith("#"):
-                message = f"'{' '.join(row.words)[:60]}' belongs to no key; comments begin with '!'"
-                raise Place(path, row.line).error(message)
+                raise Place(path, row.line).error(
+                    f"'{' '.join(row.words)[:60]}' belongs to no key",
+                    cure="remove it, or put '!' before it if it is a comment",
+                )
             continue
         value = Keyword(row.key, (), row.line)
         if position < len(rows) and rows[position].key is None:
@@ -59,23 +61,26 @@ def read_keywords(text: str, path: Path | str | None = None) -> dict[str, Keywor
             position += 1
         earlier = found.get(row.key)
         if earlier is not None and earlier.words != value.words:
-            message = (
-                f"{row.key} was already given in line {earlier.line} as '{' '.join(earlier.words)}'; "
-                "keep one of the two"
+            raise Place(path, value.line).error(
+                f"{row.key} was already given in line {earlier.line} as '{' '.join(earlier.words)}'",
+                cure="keep one of the two",
             )
-            raise Place(path, value.line).error(message)
         found[row.key] = value
-    return found
+    lines = enumerate(text.split("\n"), start=1)
+    end = next(number for number, line in lines if Row(number, words_of(line)).key == END)
+    return {**found, END: Keyword(END, (), end)}
 
 
-def with_values(text: str, values: Mapping[str, str | int | float]) -> str:
+def with_values(
+    text: str, values: Mapping[str, str | int | float], path: Path | str | None = None
+) -> str:
     """The text of a control file with other values, everything else as the user wrote it.
 
     The value line of each key is replaced; a key that the file does not have is added before
     `# ENDFILE #`. Raises InputError as `read_keywords` does.
     """
-    found = read_keywords(text)
-    lines = text.splitlines()
+    found = read_keywords(text, path)
+    lines = text.split("\n")
     missing = []
     for key, value in values.items():
         if key not in found:
@@ -84,5 +89,5 @@ def with_values(text: str, values: Mapping[str, str | int | float]) -> str:
             lines[found[key].line - 1] = f"\t{value}"
         else:
             lines[found[key].line - 1] += f"\n\t{value}"
-    end = next(i for i, line in enumerate(lines) if Row(i, words_of(line)).key == END)
-    return "\n".join([*lines[:end], *missing, *lines[end:]]) + "\n"
+    end = found[END].line - 1
+    return "\n".join([*lines[:end], *missing, *lines[end:]]).rstrip("\n") + "\n"

@@ -1,6 +1,7 @@
 """The compiled loop with its buffers and clock, and single evaluations by it."""
 
 import time
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -125,8 +126,15 @@ class SinglePoint:
     """(3, 3) without its kinetic part, positive in compression"""
 
 
-def evaluate_once(preparation: Preparation, positions: Floats | None = None) -> SinglePoint:
+def evaluate_once(
+    preparation: Preparation, positions: Floats | None = None, *, path: Path | None = None
+) -> SinglePoint:
     """Evaluate the initial configuration, or the same atoms elsewhere in its cell.
+
+    Args:
+        preparation: has the configuration.
+        positions: (n, 3) Å, instead of its own.
+        path: of its file, for messages.
 
     Raises:
         InputError: the model gives no usable numbers there.
@@ -138,6 +146,7 @@ def evaluate_once(preparation: Preparation, positions: Floats | None = None) -> 
     buffers = empty_buffers(len(state.positions), 1, 1, forces=False, velocities=False)
     status = int(run_steps(preparation.model, preparation.settings, state, buffers, 1))
     if status != DONE:
-        raise InputError(f"the model cannot be evaluated here: {REASONS[status]}")
+        fault = f"the model cannot be evaluated here: {REASONS[status]}"
+        raise InputError(fault, path=path, line=1, cure="move the atoms apart, or correct PRMFILE")
     volume = abs(float(np.linalg.det(state.cell)))
     return SinglePoint(float(state.numbers[POTENTIAL]), state.forces, state.virial / volume)

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.formats.params_write import with_penalty
-from ald_chimes_md.control import read_control
+from ald_chimes_lsq.formats.tokens import read_text
+from ald_chimes_md.checks import check_system
+from ald_chimes_md.control import Control, read_control
 from ald_chimes_md.coordinates import read_coordinates, replicate
 from ald_chimes_md.files import CONTACT_FILES, CONTACT_INDEX, RESULT, STATISTICS
 from ald_chimes_md.keywords import read_keywords, with_values
@@ -70,16 +72,17 @@ class ChimesMD(MDEngine):
         }
         if self.steps is not None:
             values["N_MDSTP"] = self.steps
-        text = _input(case).read_text()
+        source = _input(case)
+        text = read_text(source)
         if self.frame_interval is not None:
             values |= {
                 key: self.frame_interval
                 for key in ("FRQDFTB", "FRQTRAJ")
-                if key in read_keywords(text, case.input)
+                if key in read_keywords(text, source)
             }
-        (workdir / CONTROL).write_text(with_values(text, values))
+        (workdir / CONTROL).write_text(with_values(text, values, source))
         reduced = model.path.with_name(model.path.name + ".reduced")
-        text = (reduced if reduced.is_file() else model.path).read_text()
+        text = read_text(reduced if reduced.is_file() else model.path)
         text = with_penalty(text, self.penalty_distance, self.penalty_scaling)
         (workdir / PARAMETERS).write_text(text)
         shutil.copyfile(case.structure, workdir / STRUCTURE)
@@ -91,7 +94,7 @@ class ChimesMD(MDEngine):
         try:
             result = json.loads((workdir / RESULT).read_text())
             candidates = _candidates(case, cycle, workdir)
-        except (OSError, ValueError, KeyError, InputError) as error:
+        except (OSError, ValueError, LookupError, TypeError, InputError) as error:
             return Failure(f"the run left no complete result: {error}")
         drift = result["conserved"]["max_deviation"]
         return Trajectory(
@@ -119,27 +122,35 @@ class ChimesMD(MDEngine):
         )
 
     def check_case(self, case: Case, elements: Sequence[str]) -> list[str]:
-        """Whether `run_md.in` and the structure can be read and hold known elements."""
-        problems = []
+        """Whether `run_md.in` and the structure can be read, go together and hold known elements."""
+        problems, control, system = [], None, None
         try:
             control = read_control(_input(case))
+            _check_is_run(control)
         except InputError as error:
             problems.append(str(error))
-        else:
-            if control.comparison is not None:
-                message = "CMPRFRC and SUBTFRC compare forces instead of running; set them to false"
-                problems.append(f"{case.input}: {message}")
         try:
             system = read_coordinates(case.structure)
+            if control is not None:
+                check_system(control, replicate(system, control.replicate), case.structure)
         except InputError as error:
             problems.append(str(error))
-        else:
-            strange = sorted(set(system.elements) - set(elements))
-            if strange:
-                problems.append(
-                    f"{case.structure}: holds {', '.join(strange)}, not among the study's elements"
-                )
+        strange = sorted(set(system.elements) - set(elements)) if system is not None else []
+        if strange:
+            problems.append(
+                f"{case.structure}: holds {', '.join(strange)}, not among the study's elements"
+            )
         return problems
+
+
+def _check_is_run(control: Control) -> None:
+    """Refuse what is no run from a structure of the study."""
+    if control.comparison is not None:
+        fault = "compares forces instead of running"
+        raise control.error(control.comparison.key, fault, cure="set it to false")
+    if control.velocities == "RESTART":
+        fault = "RESTART goes on from a restart file, but this run begins with a structure"
+        raise control.error("VELINIT", fault, cure="use GEN")
 
 
 def _candidates(case: Case, cycle: int, workdir: Path) -> tuple[Candidate, ...]:
@@ -159,7 +170,10 @@ def _candidates(case: Case, cycle: int, workdir: Path) -> tuple[Candidate, ...]:
 
 def _input(case: Case) -> Path:
     if case.input is None:
-        raise InputError(f"case {case.name}: the md engine 'chimes' needs an input, a run_md.in")
+        raise InputError(
+            f"case {case.name}: the md engine 'chimes' needs an input, a run_md.in",
+            cure="name it with 'input' in the table of the case",
+        )
     return case.input
 
 

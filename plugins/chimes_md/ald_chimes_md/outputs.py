@@ -27,7 +27,7 @@ from ald_chimes_md.frame_text import (
     statistics_lines,
     stress_and_energy,
 )
-from ald_chimes_md.replacement import named
+from ald_core.durable import named
 
 TRAJECTORIES = {
     "GEN": "traj.gen",

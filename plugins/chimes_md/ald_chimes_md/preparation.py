@@ -11,6 +11,7 @@ from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.constants import BOLTZMANN, GPA, TIME
 from ald_chimes_lsq.formats.tokens import Place
 from ald_chimes_lsq.structure import MAX_NEIGHBOURS, check_density, checked_cell
+from ald_chimes_md.checks import check_system
 from ald_chimes_md.control import Control
 from ald_chimes_md.coordinates import System, read_coordinates, replicate
 from ald_chimes_md.dynamics import (
@@ -26,7 +27,7 @@ from ald_chimes_md.dynamics import (
 from ald_chimes_md.force_field import ForceField, interactions, read_force_field
 from ald_chimes_md.interaction_kernels import Interactions
 from ald_chimes_md.random_glibc import thermal_velocities, without_drift
-from ald_chimes_md.restart import Beginning, is_diagonal, read_restart, restarted_state
+from ald_chimes_md.restart import Beginning, read_restart, restarted_state
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -73,9 +74,10 @@ def prepare(control: Control, folder: Path, coordinates: Path | None = None) -> 
         system = replicate(read_coordinates(coordinates), control.replicate)
     type_names = tuple(t.name for t in field.basis.types)
     types = _types(system, type_names, coordinates)
-    _check(control, system, field.basis, coordinates)
+    _check_cell(field.basis, system, coordinates)
+    check_system(control, system, folder / control.coordinate_file)
     masses = np.array([t.mass for t in field.basis.types])[types]
-    velocities = _velocities(control, system, masses, coordinates)
+    velocities = _velocities(control, system, masses)
     beginning = Beginning(system.cell, _temperature(masses, velocities), _digest(control, folder))
     if restart is not None:
         beginning = restart.beginning(beginning)
@@ -106,7 +108,7 @@ def _interactions(
     try:
         return interactions(field, types, cell)
     except InputError as error:
-        raise InputError(error.reason, path=path, line=2) from None
+        raise error.at(path, 2) from None
 
 
 def _settings(
@@ -165,33 +167,19 @@ def _sphere(radius: float) -> float:
     return 4.0 / 3.0 * np.pi * radius**3
 
 
-def _check(control: Control, system: System, basis: Basis, path: Path) -> None:
-    """Refuse what the cell and the number of atoms do not allow."""
+def _check_cell(basis: Basis, system: System, path: Path) -> None:
+    """Refuse a cell that holds more neighbours than lists can."""
     try:
         check_density(basis, len(system.elements), checked_cell(system.cell))
     except InputError as error:
-        raise InputError(error.reason, path=path, line=2) from None
-    n_atoms = len(system.elements)
-    if control.ensemble.has_barostat and not is_diagonal(system.cell):
-        message = f"{control.ensemble.kind} needs a box given by three lengths; use an NVT ensemble"
-        raise Place(path, 2).error(message)
-    if control.ensemble.moving is not None and control.ensemble.moving[1] >= n_atoms:
-        first, last = control.ensemble.moving
-        message = f"FREEZE {first} {last} names an atom beyond the last, {n_atoms - 1}"
-        raise Place(path, 1).error(message)
-    upper = np.abs(np.triu(system.cell, 1)).max() > 0.0 or np.diag(system.cell).min() <= 0.0
-    if control.trajectory_format == "LAMMPSTRJ" and upper:
-        message = (
-            "LAMMPSTRJ needs a cell with a along x and b in the xy plane; rotate it, or write GEN"
-        )
-        raise Place(path, 2).error(message)
+        raise error.at(path, 2) from None
 
 
 def _types(system: System, type_names: tuple[str, ...], path: Path) -> NDArray[np.int64]:
     for line, name in enumerate(system.elements, start=3):
         if name not in type_names:
-            message = f"the parameter file knows no '{name}', only {', '.join(type_names)}"
-            raise Place(path, line).error(message)
+            fault = f"the parameter file knows no '{name}', only {', '.join(type_names)}"
+            raise Place(path, line).error(fault, cure="correct the name, or PRMFILE")
     return np.array([type_names.index(name) for name in system.elements], dtype=np.int64)
 
 
@@ -203,7 +191,7 @@ def _moving(control: Control, n_atoms: int) -> tuple[int, int]:
     return first, last + 1
 
 
-def _velocities(control: Control, system: System, masses: Floats, path: Path) -> Floats:
+def _velocities(control: Control, system: System, masses: Floats) -> Floats:
     """Velocities of all atoms; those of frozen ones are zero."""
     first, end = _moving(control, len(masses))
     moving = slice(first, end)
@@ -211,17 +199,8 @@ def _velocities(control: Control, system: System, masses: Floats, path: Path) ->
     if control.velocities == "GEN":
         seed = 0 if control.seed is None else control.seed
         velocities[moving] = thermal_velocities(masses[moving], control.temperature, seed)
-    elif path.suffix == ".xyzf":
-        message = "VELINIT READ would take the forces of this file for velocities; use GEN"
-        raise Place(path).error(message)
-    elif system.columns is None:
-        message = "VELINIT READ needs velocities in columns 5 to 7; add them or use GEN"
-        raise Place(path, 3).error(message)
-    else:
+    elif system.columns is not None:
         velocities[moving] = system.columns[moving]
-    if control.ensemble.has_thermostat and len(masses) < 2 and control.steps > 1:
-        message = "a thermostat needs at least two atoms, since the centre of mass does not move"
-        raise Place(path, 1).error(message)
     if control.velocities != "RESTART":
         velocities[moving] = without_drift(velocities[moving], masses[moving])
     return velocities

@@ -4,6 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from ald_core.durable import named, sync_folder
+
 NEW = ".new"
 """Suffix of what is being written."""
 
@@ -28,18 +30,11 @@ def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
                 os.fsync(file.fileno())
         new.replace(path)
         if durable:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink()
         raise named(error, path) from error
-
-
-def named(error: OSError, path: Path) -> OSError:
-    """The error with the name of the file, which those of writing and closing lack."""
-    if error.filename is not None or error.errno is None:
-        return error
-    return OSError(error.errno, error.strerror, str(path))
 
 
 def reason(error: OSError) -> str:
@@ -47,11 +42,3 @@ def reason(error: OSError) -> str:
     if error.filename is None or error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.formats.tokens import Place, parse_number, read_text
-from ald_chimes_md.coordinates import System, read_coordinates
+from ald_chimes_md.coordinates import System, is_diagonal, read_coordinates
 from ald_chimes_md.dynamics import (
     CLEAR,
     DEVIATION,
@@ -47,13 +47,13 @@ from ald_chimes_md.dynamics import (
 )
 from ald_chimes_md.frame_text import cell_text
 from ald_chimes_md.replacement import replace_file
-from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 
 RESTART = "restart.xyzv"
 BACKUP = "restart.bak"
 LAYOUT = "%24.16e"
+_ANOTHER = f"go on from {BACKUP}, or take velocities and positions alone with VELINIT READ"
 
 NUMBERS = (
     "next step", "neighbour padding",
@@ -119,11 +119,6 @@ class Restart:
         return attrs.evolve(present, cell=cell, temperature=self["first temperature"])
 
 
-def is_diagonal(cell: Floats) -> bool:
-    """The cell vectors lie along x, y and z."""
-    return bool(np.all(cell == np.diag(np.diag(cell))))
-
-
 def read_restart(path: Path) -> tuple[System, Restart]:
     """Read a restart file; the atoms stay where they are, in the cell or not.
 
@@ -131,14 +126,13 @@ def read_restart(path: Path) -> tuple[System, Restart]:
     """
     system = read_coordinates(path, wrapped=False)
     text = read_text(path)
-    if not text.endswith("\n"):
-        raise InputError("the last line is cut short: the file is incomplete", path=path)
     lines = text.splitlines()
+    if not text.endswith("\n"):
+        raise Place(path, len(lines)).error("this last line is cut short", cure=_ANOTHER)
     if len(lines[2].split()) != 10:
-        message = (
-            "a restart needs positions, velocities and accelerations, as restart.xyzv has them"
-        )
-        raise Place(path, 3).error(message)
+        fault = "a restart needs positions, velocities and accelerations"
+        cure = f"set CRDFILE to a {RESTART}, or VELINIT to READ or GEN"
+        raise Place(path, 3).error(fault, cure=cure)
     start = len(system.elements) + 2
     rest = [
         (n, line.split()) for n, line in enumerate(lines[start:], start=start + 1) if line.strip()
@@ -147,15 +141,15 @@ def read_restart(path: Path) -> tuple[System, Restart]:
     sizes = (len(NUMBERS), len(NUMBERS + SUMS), len(names))
     if len(rest) not in sizes:
         wanted = "{}, {} or {}".format(*sizes)
-        message = f"a restart file has {wanted} numbers after its atoms, found {len(rest)} lines"
-        raise Place(path, len(lines)).error(message)
+        fault = f"a restart file has {wanted} numbers after its atoms, found {len(rest)} lines"
+        raise Place(path, len(lines)).error(fault, cure=_ANOTHER)
     values = {}
     for name, (number, words) in zip(names, rest, strict=False):
         values[name] = parse_number(" ".join(words), f"the {name}", Place(path, number))
     step = values["next step"]
     if step != int(step) or not 2 <= step < 1e9 or values["neighbour padding"] < 0.0:
-        message = "the next step must be a whole number from 2 on, and the padding not negative"
-        raise Place(path, start + 1).error(message)
+        fault = "the next step must be a whole number from 2 on, and the padding not negative"
+        raise Place(path, start + 1).error(fault, cure=_ANOTHER)
     for name, (number, _) in zip(names, rest, strict=False):
         _check_own(name, values, system.cell, Place(path, number))
     return system, Restart(values)
@@ -164,11 +158,13 @@ def read_restart(path: Path) -> tuple[System, Restart]:
 def _check_own(name: str, values: dict[str, float], cell: Floats, place: Place) -> None:
     value = values[name]
     if name in COUNTS and not (value == int(value) and 0 <= value < values["next step"]):
-        raise place.error(f"'{name}' must be a whole number of the steps done")
+        fault = f"'{name}' must be a whole number of the steps done"
+        raise place.error(fault, cure=_ANOTHER)
     if name in LENGTHS and is_diagonal(cell):
         axis = LENGTHS.index(name)
         if not 1.0 / MAX_CHANGE <= value / cell[axis, axis] <= MAX_CHANGE:
-            raise place.error(f"the {name} has nothing to do with that of line 2")
+            fault = f"the {name} has nothing to do with that of line 2"
+            raise place.error(fault, cure=_ANOTHER)
 
 
 def restarted_state(

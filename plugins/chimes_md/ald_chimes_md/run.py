@@ -2,13 +2,14 @@
 
 The command leaves `md.json` beside the outputs, equal bytes for equal inputs, and the time that it
 took in `md_timing.json`. Exit status 0: it ran (whether it was stable is in `md.json`); 2: bad
-input; 3: a file could not be written.
+input; 3: a file could not be written; 143: SIGTERM or SIGINT stopped it, as schedulers do before the
+time limit, and a checkpoint was saved.
 """
 
 import argparse
 import hashlib
 import json
-import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,39 +19,22 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.constants import GPA
 from ald_chimes_md.checkpoint import load_checkpoint, save_checkpoint
-from ald_chimes_md.comparison import Errors, ForceCheck, check_forces, compare
+from ald_chimes_md.checks import check_files
+from ald_chimes_md.comparison import check_forces, compare
 from ald_chimes_md.control import Control, read_control
-from ald_chimes_md.dynamics import (
-    CLEAR,
-    DEVIATION,
-    DONE,
-    FIRST_CONSERVED,
-    FULL,
-    INSIDE,
-    LAST_CONSERVED,
-    PENALTIES,
-    POTENTIAL,
-    PRESSURE_SUM,
-    ROWS,
-    SHEAR_FROM,
-    STEP,
-    STRESS_SUM,
-    TEMPERATURE_SUM,
-    VOLUME_SUM,
-    Buffers,
-    State,
-)
+from ald_chimes_md.dynamics import DONE, FULL, PENALTIES, POTENTIAL, ROWS, STEP, Buffers, State
 from ald_chimes_md.files import DFTB, FINAL, RESULT, TIMING
 from ald_chimes_md.frame_text import dftb_text, final_frame, statistics
-from ald_chimes_md.loop import REASONS, Loop
+from ald_chimes_md.loop import Loop
 from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import Preparation, prepare
 from ald_chimes_md.replacement import reason, replace_file
 from ald_chimes_md.restart import RestartFiles, restart_text
+from ald_chimes_md.result import RunResult, result_of
 from ald_chimes_md.run_folder import check_inputs, clear, forget, keep_start, start_of
 from ald_core.errors import InputError, Stopped
+from ald_core.interruption import StopRequest
 
 Floats = NDArray[np.float64]
 Report = Callable[[Floats, Floats], None]
@@ -60,65 +44,10 @@ first and second atom (from 0), distance in Å and kcal/mol."""
 Stop = Callable[[], bool]
 """Is asked, every few seconds, whether the run shall stop."""
 
+TERMINATED = 128 + signal.SIGTERM
+"""Exit status of a run that was stopped; it says to whoever started it that the run itself has not failed."""
 SECONDS_TO_FIRST_CHECKPOINT = 3.0
 SECONDS_PER_CHECKPOINT = 60.0
-
-
-@attrs.frozen
-class Conserved:
-    """The conserved quantity, kcal/mol per atom; None if not even the first step was usable.
-
-    First is step 1, also after a restart; or the restarted step, if its file is one of ChIMES MD or model or
-    ensemble are not those of the run that left it.
-    """
-
-    first: float | None
-    last: float | None
-    max_deviation: float | None
-    """From the first."""
-
-
-@attrs.frozen
-class Averages:
-    """Means over all steps from step 1 on, also after a restart.
-
-    The file of ChIMES MD does not say what the shear stresses were; they are of the steps since then.
-    """
-
-    temperature: float
-    """K"""
-    pressure: float
-    """GPa, with the kinetic part"""
-    stress: tuple[float, ...]
-    """GPa, with the kinetic part, positive in compression: xx yy zz xy xz yz"""
-    volume: float
-    """Å³"""
-
-
-@attrs.frozen
-class RunResult:
-    """What came out of a run."""
-
-    steps_done: int
-    """Usable steps from step 1 on. Those since the restart, if there was one, are in the output files."""
-    steps_planned: int
-    stable: bool
-    unstable_step: int | None
-    """The first step that made no sense; it is in no file."""
-    reason: str | None
-    conserved: Conserved
-    averages: Averages | None
-    """None if not even the first step was usable."""
-    contact_counts: tuple[int, int, int]
-    """Steps per contact class: clear, inside the penalty zone, inside the inner cutoff.
-
-    They are all steps done, but only those since the restart if its file is one of ChIMES MD.
-    """
-    seconds_per_step: float
-    errors: Errors | None = None
-    """Of the model against a file, which were asked for instead of a run."""
-    force_check: ForceCheck | None = None
-    """Of the first forces, if asked for."""
 
 
 def run(
@@ -147,15 +76,16 @@ def run(
         OSError: a file could not be written, with its name.
     """
     start = start_of(control, folder, resume=resume)
-    preparation = prepare(control, folder, start)
+    check_files(control, folder, start)
     check_inputs(control, folder)
+    preparation = prepare(control, folder, start)
     if control.comparison is not None:
         errors = compare(control, control.comparison, preparation, folder)
-        checked = check_forces(preparation) if control.check_forces else None
-        result = _result(control, preparation.state, DONE, 0.0)
+        checked = check_forces(preparation, start) if control.check_forces else None
+        result = result_of(control, preparation.state, DONE, 0.0)
         return attrs.evolve(result, errors=errors, force_check=checked)
-    _check_steps(control, preparation.state, start)
-    checked = check_forces(preparation) if control.check_forces else None
+    _check_steps(control, preparation.state)
+    checked = check_forces(preparation, start) if control.check_forces else None
     inputs = _digest(control, folder / control.parameter_file, start)
     if resume:
         state, sizes = load_checkpoint(folder, inputs)
@@ -177,7 +107,7 @@ def run(
             final = final_frame(preparation.system, state.positions, state.velocities, state.cell)
             replace_file(folder / FINAL, final)
         forget(folder)
-    result = _result(control, state, status, loop.seconds_per_step)
+    result = result_of(control, state, status, loop.seconds_per_step)
     return attrs.evolve(result, force_check=checked)
 
 
@@ -248,50 +178,12 @@ class _Desk:
             replace_file(self.folder / DFTB, content, durable=False)
 
 
-def _check_steps(control: Control, state: State, start: Path) -> None:
+def _check_steps(control: Control, state: State) -> None:
     """Refuse a restart that has nothing to do."""
     step = int(state.counters[STEP])
     if step >= control.steps:
-        message = f"the restart file is at step {step}, N_MDSTP is {control.steps}; raise it"
-        raise InputError(message, path=start)
-
-
-def _result(control: Control, state: State, status: int, seconds_per_step: float) -> RunResult:
-    steps = int(state.counters[STEP])
-    n_atoms = len(state.positions)
-    conserved, averages = Conserved(None, None, None), None
-    if steps > 0:
-        numbers, sums = state.numbers / n_atoms, state.sums / steps
-        shear = state.sums[STRESS_SUM + 3 : STRESS_SUM + 6]
-        sums[STRESS_SUM + 3 : STRESS_SUM + 6] = shear / max(steps - state.counters[SHEAR_FROM], 1)
-        conserved = Conserved(
-            first=_finite(numbers[FIRST_CONSERVED]),
-            last=_finite(numbers[LAST_CONSERVED]),
-            max_deviation=float(numbers[DEVIATION]),
-        )
-        averages = Averages(
-            temperature=float(sums[TEMPERATURE_SUM]),
-            pressure=float(sums[PRESSURE_SUM] * GPA),
-            stress=tuple((sums[STRESS_SUM : STRESS_SUM + 6] * GPA).tolist()),
-            volume=float(sums[VOLUME_SUM]),
-        )
-    clear, near, inside = state.counters[CLEAR : INSIDE + 1].tolist()
-    return RunResult(
-        steps_done=steps,
-        steps_planned=control.steps,
-        stable=status == DONE,
-        unstable_step=None if status == DONE else steps + 1,
-        reason=REASONS.get(status),
-        conserved=conserved,
-        averages=averages,
-        contact_counts=(clear, near, inside),
-        seconds_per_step=seconds_per_step,
-    )
-
-
-def _finite(number: float) -> float | None:
-    """The number if it is one: a restart file need not say what was before it."""
-    return float(number) if math.isfinite(number) else None
+        fault = f"is {control.steps}, but the restart file is at step {step} already"
+        raise control.error("N_MDSTP", fault, cure="set it to more")
 
 
 def _digest(control: Control, *files: Path) -> str:
@@ -322,6 +214,25 @@ def run_file(
     return result
 
 
+def run_until_stopped(
+    path: Path, *, resume: bool = False, report: Report | None = None
+) -> RunResult:
+    """Run one control file as `run_file` does, unless SIGINT or SIGTERM come, which save a checkpoint.
+
+    Raises:
+        Stopped: a signal came; at the second one there is no new checkpoint.
+        InputError: as `run` does.
+        OSError: as `run` does.
+    """
+    try:
+        with StopRequest() as request:
+            result = run_file(path, resume=resume, report=report, stop=lambda: request.requested)
+            request.requested = False  # There is nothing left to stop.
+    except KeyboardInterrupt:
+        raise Stopped("stopped at once") from None
+    return result
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one control file in its own folder and write the result beside it."""
     parser = argparse.ArgumentParser(prog="python -m ald_chimes_md.run", description=__doc__)
@@ -329,7 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     options = parser.parse_args(arguments)
     try:
-        run_file(options.control, resume=options.resume)
+        run_until_stopped(options.control, resume=options.resume)
+    except Stopped as stopped:
+        sys.stderr.write(f"{stopped}; --resume goes on from a checkpoint\n")
+        return TERMINATED
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status

@@ -25,7 +25,6 @@ from ald_chimes_md.outputs import (
 )
 from ald_chimes_md.replacement import NEW, replace_file
 from ald_chimes_md.restart import BACKUP, RESTART
-from ald_core.errors import InputError
 
 START = "md_start.xyz"
 """A copy of the coordinate file, for a run that replaces it while it goes on."""
@@ -47,20 +46,19 @@ _GROWING = (
 def check_inputs(control: Control, folder: Path) -> None:
     """Refuse to write over the files of the user.
 
-    Raises InputError if the parameter file, the coordinate file or the file to compare with is an output.
+    Raises InputError, with the line of the control file, if the parameter file, the coordinate file or the
+    file to compare with is an output.
     """
     inputs = {"PRMFILE": control.parameter_file, "CRDFILE": control.coordinate_file}
     if control.comparison is not None:
-        inputs["SUBTFRC" if control.comparison.subtract else "CMPRFRC"] = control.comparison.file
+        inputs[control.comparison.key] = control.comparison.file
     outputs = _outputs(control)
     for key, name in inputs.items():
         for output in outputs:
             allowed = key == "CRDFILE" and output in CONTINUED
             if not allowed and _is_same(folder / name, folder / output):
-                message = (
-                    f"{key} is a file that this run writes, {output}; give the input another name"
-                )
-                raise InputError(message, path=folder / name)
+                fault = f"is a file that this run writes, {output}"
+                raise control.error(key, fault, cure="give the input another name")
 
 
 def clear(control: Control, folder: Path) -> None:

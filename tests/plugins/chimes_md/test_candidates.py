@@ -27,4 +27,4 @@ def test_candidates_of_a_barostat_have_their_own_exact_cell(fluid, fluid_text, t
     )
     (folder / CONTROL).write_text(text)
     (problem,) = engine.check_case(case, ["O", "H"])
-    assert "compare forces instead of running" in problem
+    assert "CMPRFRC compares forces instead of running; set it to false" in problem

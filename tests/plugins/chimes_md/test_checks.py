@@ -152,7 +152,7 @@ def test_labels_of_the_header_after_a_subtraction(go, tmp_path, settings, refere
     [
         ("1.0\n2.0\n", {}, "64 atoms need 192 numbers"),
         ("x\n", {}, "finite number"),
-        ("", {}, "found 0"),
+        ("", {}, "ends with 0"),
         (lines_of(FORCES), {"FITENER": "true"}, "193 or 195"),
         (lines_of(FORCES), {"FITSTRS": "ALL"}, "need 201"),
         ("\n".join(FRAME[:66]), {"FITSTRS": "true"}, "FITSTRS announces"),
@@ -163,8 +163,24 @@ def test_labels_of_the_header_after_a_subtraction(go, tmp_path, settings, refere
 def test_files_that_do_not_fit_a_comparison_are_refused(go, text, values, said):
     if "FIT" in said and "announces" in said:
         text = text.replace(FRAME[1], " ".join(FRAME[1].split()[:3]))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as raised:
         go({"force.txt": text}, CMPRFRC="true force.txt", **values)
+    assert raised.value.line is not None
+    assert raised.value.cure
+
+
+def test_forces_of_another_number_of_atoms_are_refused(go):
+    text = "\n".join(["63", *FRAME[1:65], ""])
+    with pytest.raises(InputError, match=r"f\.xyzf, line 1: 63 atoms, but the run has 64; give"):
+        go({"f.xyzf": text}, CMPRFRC="true f.xyzf")
+
+
+def test_a_configuration_that_cannot_be_evaluated_is_refused(fluid):
+    files = {"box.xyz": "2\n9 9 9\nO 0 0 0\nO 0.9 0 0\n", "f.txt": "0.0\n" * 6}
+    said = r"box\.xyz, line 1: the model cannot be evaluated here: a pair is closer .*; move"
+    for values in ({"CMPRFRC": "true f.txt"}, {"CHECKFRC": "true"}):
+        with pytest.raises(InputError, match=said):
+            fluid(files, N_MDSTP=1, **values)
 
 
 def test_forces_against_finite_differences(fluid, fluid_text):
@@ -214,6 +230,19 @@ def test_the_penalty_limit_stops_a_run(go):
     stopped = go({"pair.xyz": CONTACTS}, PENTHRS=0.5 * limit, **values)
     assert (stopped.stable, stopped.steps_done) == (False, 1)
     assert "PENTHRS" in stopped.reason
+
+
+def test_huge_forces_are_written_as_they_are(go, tmp_path):
+    carbon = DATA / "chimes_md" / "carbon-penalty" / "published_params.liqC.2+3b.cubic.txt"
+    huge = carbon.read_text().replace("PENALTY SCALING: 1E4", "PENALTY SCALING: 1E40")
+    values = {"PRMFILE": "huge.txt", "CRDFILE": "pair.xyz", "N_MDSTP": 1, "PRNTFRC": "true 1"}
+    go({"huge.txt": huge, "pair.xyz": CONTACTS}, **values)
+    exact = np.loadtxt(tmp_path / "forceout.txt").reshape(2, 3)
+    assert np.abs(exact).max() > 1e30
+    rows = (tmp_path / "forceout.xyzf").read_text().splitlines()[2:]
+    assert rows[0].startswith("C    5.90000    0.10000    0.00000 -")
+    found = np.array([row.split()[4:] for row in rows], dtype=float)
+    np.testing.assert_allclose(found * HARTREE_FORCE, exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("with_offsets", "shift"), [("true", 1.0), ("false", 0.0)])

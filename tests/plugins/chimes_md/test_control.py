@@ -166,6 +166,7 @@ def test_bad_values_are_refused_with_their_line(key, value, said):
     assert said in str(raised.value)
     assert key in str(raised.value)
     assert raised.value.line is not None
+    assert raised.value.cure
     assert value in text.splitlines()[raised.value.line - 1]
 
 
@@ -210,6 +211,34 @@ def test_other_values_leave_the_rest_of_the_file_alone():
     assert after[-3:] == ["# PRNTBAD #", "\ttrue", "# ENDFILE #"]
     control = parse_control(text)
     assert (control.seed, control.coordinate_file, control.contact_files) == (5, "a.xyz", True)
+
+
+def test_line_numbers_are_those_of_line_feeds_alone():
+    text = TEXT.replace("# TEMPERA # ! In K", "# TEMPERA # ! In K \x0c or \u2028 not \x85")
+    assert text != TEXT
+    found = parse_control(with_values(text, {"TEMPERA": 17, "N_MDSTP": 3}))
+    assert (found.temperature, found.steps, found.seed) == (17.0, 3, 12357)
+
+
+def test_remarks_that_users_write_are_passed_over():
+    remarks = """#### GENERAL CONTROL VARIABLES ####
+    # ---------------
+    #
+    # what follows is the thermostat
+    ! anything # at # all
+"""
+    text = TEXT.replace("# TEMPERA #", remarks + "# TEMPERA # (in kelvin, hot) ! or not")
+    assert parse_control(text) == parse_control(TEXT)
+
+
+def test_missing_keys_are_told_with_the_line_where_they_may_stand():
+    text = TEXT.replace("# TEMPERA # ! In K\n\t2000.0\n", "")
+    with pytest.raises(InputError) as raised:
+        parse_control(text, "run_md.in")
+    assert raised.value.cure == "add '# TEMPERA #' and its value above this line"
+    assert "# ENDFILE #" in text.split("\n")[raised.value.line - 1]
+    with pytest.raises(InputError, match="SERIAL_CHIMES is neither true nor false: 'maybe'"):
+        changed(SERIAL_CHIMES="maybe")
 
 
 def test_mutated_files_are_read_or_refused_in_one_sentence(damage):

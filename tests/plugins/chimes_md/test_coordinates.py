@@ -56,10 +56,10 @@ def test_later_frames_are_ignored(read):
         ("2\n4", "2 3\n4", 1, "number of atoms"),
         ("2\n4", "3\n4", 4, "3 atoms are announced"),
         ("2\n4", "1\n4", 4, "more lines follow"),
-        ("4.0 5.0 6.0", "4.0 5.0", 2, "the cell must be"),
+        ("4.0 5.0 6.0", "4.0 5.0", 2, "write 'Lx Ly Lz' or 'NON_ORTHO' with nine"),
         ("4.0 5.0 6.0", "4.0 0.0 6.0", 2, "above 0"),
         ("4.0 5.0 6.0", "4.0 inf 6.0", 2, "'inf'"),
-        ("4.0 5.0 6.0", "NON_ORTHO 4.0 5.0 6.0", 2, "the cell must be"),
+        ("4.0 5.0 6.0", "NON_ORTHO 4.0 5.0 6.0", 2, "write 'Lx Ly Lz' or 'NON_ORTHO' with nine"),
         ("4.0 5.0 6.0", "NON_ORTHO 1 0 0 0 1 0 1 1 0", 2, "no volume"),
         ("4.0 5.0 6.0", 'Lattice="4 0 0"', 2, "finite number"),
         ("C 0.5", "C x", 3, "'x'"),
@@ -67,7 +67,7 @@ def test_later_frames_are_ignored(read):
         ("C 0.5", "C 1e300", 3, "too large"),
         ("C 0.5", "C 1_0", 3, "'1_0'"),
         ("0.4 0.5 0.6", "0.4 0.5", 4, "6 words"),
-        ("0.4 0.5 0.6", "", 4, "other columns"),
+        ("0.4 0.5 0.6", "", 4, "this line has 4 words, but line 3 has 7"),
     ],
 )
 def test_malformed_files_are_refused_with_their_line(read, old, new, line, said):
@@ -75,6 +75,7 @@ def test_malformed_files_are_refused_with_their_line(read, old, new, line, said)
     with pytest.raises(InputError, match=said) as raised:
         read(BOX.replace(old, new, 1))
     assert raised.value.line == line
+    assert raised.value.cure
 
 
 def test_no_truncation_is_silent(read):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from ald_chimes_lsq.constants import GPA
 from ald_chimes_lsq.ewald import atom_charges, coulomb
 from ald_chimes_lsq.lennard_jones import LennardJones, is_lennard_jones
 from ald_chimes_md.control import parse_control
@@ -76,6 +77,38 @@ def test_charges_add_to_the_short_range(prepared, fluid_text, skewed):
     assert abs(more.forces).max() > 5.0
 
 
+@pytest.mark.parametrize(
+    ("model", "accuracy"),
+    [("neutral", 1e-6), ("charged", 2e-3)],  # Each cell has its own split of the Ewald sum.
+)
+@pytest.mark.parametrize("skewed", [False, True])
+def test_the_pressure_is_the_slope_of_the_energy_with_the_volume(
+    fluid, fluid_text, model, accuracy, skewed
+):
+    lines = fluid_text.box.splitlines()
+    names = [line.split()[0] for line in lines[2:]]
+    positions = np.array([line.split()[1:] for line in lines[2:]], dtype=float)
+    cell = np.diag([5.4, 6.6, 7.6])
+    if skewed:
+        cell[1, 0], cell[2, 0], cell[2, 1] = 2.0, -1.0, 1.5
+
+    def at(factor):
+        numbers = " ".join(map(repr, (factor * cell).ravel().tolist()))
+        rows = zip(names, (factor * positions).tolist(), strict=True)
+        atoms = [" ".join([name, *map(repr, row)]) for name, row in rows]
+        text = "\n".join(["24", f"NON_ORTHO {numbers}", *atoms, ""])
+        files = {"params.txt": getattr(fluid_text, model), "box.xyz": text}
+        return fluid(files, TEMPERA=0, N_MDSTP=1)
+
+    step = 1e-5
+    energies = [24 * at(1.0 + side).conserved.first for side in (step, -step)]
+    volume = np.linalg.det(cell)
+    slope = (energies[0] - energies[1]) / (6.0 * step * volume)
+    pressure = at(1.0).averages.pressure / GPA
+    assert abs(pressure) > 0.01
+    assert pressure == pytest.approx(-slope, rel=accuracy)
+
+
 @pytest.mark.parametrize("ensemble", ["NVE", "NPT-MTK HOOVER 5 40"])
 def test_charged_runs_conserve_what_they_should(water, ensemble):
     values = {"CONSRNT": ensemble, "PRESSUR": 1.0, "TEMPERA": 1000}
@@ -113,7 +146,7 @@ def test_charges_that_switch_is_off_do_nothing(prepared, fluid_text):
         ("0 0.3\n1 1.6", "0 0.3\n1 -1.6", "above 0 Å"),
         ("0 0.3\n1 1.6", "1 0.3\n0 1.6", "expected ε with index 0"),
         ("0 0.3\n1 1.6", "0 nan\n1 1.6", "finite number"),
-        ("PARAMS: 1 H H", "PARAMS: 1 H O", "expected '1 H H'"),
+        ("PARAMS: 1 H H", "PARAMS: 1 H O", "write '1 H H'"),
         ("2 OH", "1 OH", "another cluster"),
         ("ENDFILE", "", "too early"),
         ("FITCOUL: false", "FITCOUL: true", "expected a line 'q_A"),
@@ -151,5 +184,5 @@ def test_charges_that_contradict_each_other_are_refused(prepared, fluid_text):
         ("1 1.9", "O x q_H 106.2"),
     ):
         text = text.replace(value, f"{value}\nq_{name}")
-    with pytest.raises(InputError, match=r"params\.txt.*charge product of OH"):
+    with pytest.raises(InputError, match=r"params\.txt, line \d+: .*charge product of OH"):
         prepared(text)

@@ -130,7 +130,10 @@ def test_problems_of_a_case(tmp_path):
     assert problem == f"{DATA / 'input.xyzf'}: holds O, not among the study's elements"
 
     [problem] = engine.check_case(attrs.evolve(CASE, input=None), ["C", "O"])
-    assert problem == "case hot: the md engine 'chimes' needs an input, a run_md.in"
+    assert (
+        problem
+        == "case hot: the md engine 'chimes' needs an input, a run_md.in; name it with 'input' in the table of the case"
+    )
 
     text = with_values((DATA / "run_md.in").read_text(), {"CONSRNT": "NPT-MKT HOOVER 10 10"})
     (bad := tmp_path / "run_md.in").write_text(text)
@@ -140,6 +143,17 @@ def test_problems_of_a_case(tmp_path):
     assert first.startswith(f"{bad}, line ")
     assert "NPT-MKT" in first
     assert second.startswith(f"{structure}, line 1: the first line must be the number of atoms")
+
+    for values, said in (
+        ({"VELINIT": "READ"}, "VELINIT READ would take the forces of input.xyzf for velocities"),
+        ({"VELINIT": "RESTART"}, "VELINIT RESTART goes on from a restart file"),
+        ({"CONSRNT": "NVE FREEZE 0 64"}, "CONSRNT FREEZE 0 64: this names an atom beyond"),
+        ({"CMPRFRC": "true f.txt"}, "CMPRFRC compares forces instead of running"),
+    ):
+        bad.write_text(with_values((DATA / "run_md.in").read_text(), values))
+        [problem] = engine.check_case(attrs.evolve(CASE, input=bad), ["C", "O"])
+        assert problem.startswith(f"{bad}, line ")
+        assert said in problem
 
     missing = attrs.evolve(CASE, input=tmp_path / "no.in", structure=tmp_path / "no.xyz")
     assert len(engine.check_case(missing, ["C", "O"])) == 2

@@ -43,6 +43,19 @@ def test_many_atoms_have_the_temperature_asked_for():
     assert (12.0 * velocities**2).mean() / BOLTZMANN == pytest.approx(500.0, rel=0.05)
 
 
+def test_the_mean_temperature_without_drift_is_that_of_3n_minus_3_degrees():
+    """Each of 400 seeds has a variance of 2 T²/(3N − 3); equipartition holds for either mass."""
+    masses = np.array([1.0, 16.0, 12.0, 40.0] * 2)
+    degrees = 3 * len(masses) - 3
+    drawn = [thermal_velocities(masses, 300.0, seed) for seed in range(1, 401)]
+    energies = [masses @ (without_drift(v, masses) ** 2).sum(axis=1) for v in drawn]
+    temperatures = np.array(energies) / (degrees * BOLTZMANN)
+    assert temperatures.mean() == pytest.approx(300.0, abs=4 * 300.0 * np.sqrt(2 / degrees / 400))
+    assert temperatures.var() == pytest.approx(2 * 300.0**2 / degrees, rel=0.3)
+    by_mass = masses * np.mean(np.square(drawn), axis=(0, 2)) / BOLTZMANN
+    np.testing.assert_allclose(by_mass, 300.0, rtol=4 * np.sqrt(2 / 1200))
+
+
 def test_no_momentum_is_left():
     masses = np.array([1.0, 16.0, 12.0])
     velocities = without_drift(thermal_velocities(masses, 300.0, 9), masses)

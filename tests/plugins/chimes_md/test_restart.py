@@ -185,7 +185,7 @@ def test_a_restart_that_has_nothing_to_do_is_refused(fluid, tmp_path, steps):
     fluid(N_MDSTP=20, **VALUES)
     folder = tmp_path / "run"
     left = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "run_md.in"}
-    said = f"restart.xyzv: the restart file is at step 20, N_MDSTP is {steps}; raise it"
+    said = f"N_MDSTP is {steps}, but the restart file is at step 20 already; set it to more"
     with pytest.raises(InputError, match=re.escape(said)):
         fluid(N_MDSTP=steps, VELINIT="RESTART", CRDFILE="restart.xyzv", **VALUES)
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "run_md.in"} == left

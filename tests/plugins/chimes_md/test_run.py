@@ -91,6 +91,14 @@ def test_momentum_stays_zero_and_nothing_drifts(go, tmp_path):
     np.testing.assert_allclose(masses @ velocities, 0.0, atol=1e-9)
 
 
+def test_the_energy_of_nve_does_not_wander_off(go, tmp_path):
+    go(CONSRNT="NVE", N_MDSTP=2000, TIMESTP=0.2, PRNTFRC="false")
+    energies = np.loadtxt(tmp_path / "run" / "md_statistics.out")[:, 4]
+    quarters = energies.reshape(4, -1)
+    assert np.ptp(energies) < 0.02  # kcal/mol per atom, at 6 per atom of kinetic energy
+    assert np.ptp(quarters[1:].mean(axis=1)) < 0.1 * np.ptp(energies)
+
+
 def test_the_thermostat_reaches_its_temperature(go):
     result = go(N_MDSTP=3000, TIMESTP=0.4, FRQENER=100, TEMPERA=3000)
     assert result.stable
@@ -276,19 +284,37 @@ def test_atoms_almost_on_top_of_each_other_are_an_unstable_run(go):
 @pytest.mark.parametrize(
     ("files", "values", "said"),
     [
-        ({}, {"VELINIT": "READ"}, "forces of this file"),
-        ({"a.xyz": "1\n9 9 9\nC 0 0 0\n"}, {"VELINIT": "READ", "CRDFILE": "a.xyz"}, "columns 5"),
+        (
+            {},
+            {"VELINIT": "READ"},
+            r"run_md\.in, line 34: VELINIT READ would take the forces of input\.xyzf",
+        ),
+        (
+            {"a.xyz": "1\n9 9 9\nC 0 0 0\n"},
+            {"VELINIT": "READ", "CRDFILE": "a.xyz", "CONSRNT": "NVE"},
+            "a.xyz, line 3: VELINIT READ needs velocities in columns 5 to 7; add",
+        ),
         ({"a.xyz": "2\n9 9 9\nC 0 0 0\nN 1 1 1\n"}, {"CRDFILE": "a.xyz"}, "knows no 'N'"),
         ({"a.xyz": "1\n9 9 9\nC 0 0 0\n"}, {"CRDFILE": "a.xyz"}, "at least two atoms"),
         ({"a.xyz": "2\n9 9 9\nC 0 0 0\nC 0 0 0\n"}, {"CRDFILE": "a.xyz"}, "in the same place"),
-        ({}, {"CRDFILE": "missing.xyz"}, "no such file"),
+        ({}, {"CRDFILE": "missing.xyz"}, "run_md.in, line 24: CRDFILE 'missing.xyz': no such file"),
+        (
+            {},
+            {"PRMFILE": "../run"},
+            "run_md.in, line 22: PRMFILE '../run': this is no file; correct",
+        ),
+        ({}, {"PRMFILE": "x" * 300}, "line 22: PRMFILE 'x+… no such file"),
+        ({}, {"CMPRFRC": "true f.txt"}, r"run_md\.in, line 12: CMPRFRC 'f\.txt': no such file"),
+        ({}, {"CONSRNT": "NVE FREEZE 0 64"}, "line 36: CONSRNT FREEZE 0 64: .* count"),
         ({"a.xyz": "2\n.8 .8 .8\nC 0 0 0\nO 1 1 1\n"}, {"CRDFILE": "a.xyz"}, "8378 neighbours"),
         ({"params.txt": FILES["params.txt"][:3000]}, {}, "params.txt"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(go, files, values, said):
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as raised:
         go(files, **values)
+    assert raised.value.line is not None
+    assert raised.value.cure
 
 
 @pytest.mark.parametrize("skin", [0.01, 0.2, 3.0])

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import attrs
 import pytest
@@ -16,6 +17,7 @@ from ald_chimes_md import commands, loop, restart
 from ald_chimes_md import run as run_module
 from ald_chimes_md.checkpoint import CHECKPOINT
 from ald_chimes_md.control import read_control
+from ald_chimes_md.keywords import with_values
 from ald_chimes_md.outputs import Outputs
 from ald_chimes_md.preparation import prepare
 from ald_chimes_md.replacement import reason, replace_file
@@ -218,6 +220,40 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(
     assert not (tmp_path / "run" / "md.json").exists()
     assert call("--resume").exit_code == 0
     left, right = contents(tmp_path / "run"), contents(tmp_path / "whole")
+    for one in (left, right):
+        one.pop("md_timing.json")
+    assert left == right
+
+
+def test_a_job_that_the_scheduler_ends_goes_on_from_its_checkpoint(fluid, tmp_path):
+    values = {
+        "N_MDSTP": 20_000, "FRQENER": 500, "FRQDFTB": 500, "PRNTBAD": "true", "TIMESTP": 0.2,
+        "CONSRNT": "NVT-MTK HOOVER 5", "FRQRSTR": 200,
+    }  # fmt: skip
+    for folder in ("run", "whole"):
+        fluid(folder=folder, **{**values, "N_MDSTP": 1})
+        control = (tmp_path / folder / "run_md.in").read_text()
+        (tmp_path / folder / "run_md.in").write_text(with_values(control, values))
+    words = [sys.executable, "-m", "ald_chimes_md.run", "run_md.in"]
+    subprocess.run(words, cwd=tmp_path / "whole", check=True)
+
+    place = tmp_path / "run"
+    with subprocess.Popen(words, cwd=place, stderr=subprocess.PIPE, text=True) as job:
+        while not (place / RESTART).exists():
+            assert job.poll() is None
+            time.sleep(0.01)
+        job.terminate()
+        said = job.communicate()[1]
+    assert job.returncode == 143  # as of a program that did not catch it
+    found = re.fullmatch(
+        r"stopped on request after step (\d+); --resume goes on from a checkpoint\n", said
+    )
+    assert found
+    assert 200 <= int(found[1]) < 20_000
+    assert (place / CHECKPOINT).exists()
+    assert not (place / "md.json").exists()
+    subprocess.run([*words, "--resume"], cwd=place, check=True)
+    left, right = contents(place), contents(tmp_path / "whole")
     for one in (left, right):
         one.pop("md_timing.json")
     assert left == right
