@@ -3,6 +3,8 @@
 import random
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +23,11 @@ HOPELESS = ["xx", "nan", "1e999", "1_0", "é", "１", "inf", "1D0", "\0", "1e101
 """Never a number, a truth value, or a name that means something."""
 NOT_FINITE = re.compile(rb"(?<![\w.])[-+]?(nan|inf|infinity)(?!\w)", re.IGNORECASE)
 
+CURE = re.compile(
+    r"(add|ask|calculate|choose|complete|correct|count|exchange|fit|give|go on|keep|label|leave|make|move|name|number"
+    r"|put|remove|rename|repeat|run|set|shorten|solve|start|use|write)\b"
+)
+"""A cure begins with what to do."""
 REMARKS = (b"!", b"#", b"index  |")
 
 
@@ -133,6 +140,50 @@ class Case:
             said = self.attempt({file: "\n".join([*lines[:i], " ".join(words), *lines[i + 1 :]])})
             assert said.status == 2, (lines[i], k, junk)
 
+    def reads_alike(self, file, *, ways=None, outputs=None):
+        """A file that is written in other ways means the same.
+
+        ways: to write it that are not tried; outputs: that may differ; both hold names.
+        """
+        right = self.attempt()
+        assert right.status == 0
+        skipped = {*(ways or ()), *(["tabs"] if file.startswith("params.") else [])}
+        # Phrases of a parameter file have one blank.
+        for way, text in rewritten(self.files[file]).items():
+            if way not in skipped:
+                said = self.attempt({file: text})
+                assert said.status == 0, way
+                for output, content in right.outputs.items():
+                    same = said.outputs[output] == content
+                    assert same or output.startswith(tuple(outputs or ())), (way, output)
+
+    def replacements(self, file):
+        """Put what is no text file in the place of one; what it was, and the answer to it."""
+        self.attempt()
+        for path in self.folder.iterdir():
+            if path.name not in self.files:
+                path.unlink()
+        for what in no_files(self.folder / file):
+            yield what, self.run()
+
+    def refuses(self, file, old, new, line, said):
+        """Put one piece of text for another, which must be refused; `said` is a pattern, `line` None for any."""
+        assert old in self.files[file]
+        answer = self.attempt({file: self.files[file].replace(old, new, 1)})
+        assert answer.status == 2
+        assert line is None or (answer.file, answer.line) == (file, line)
+        assert re.search(said, answer.said)
+
+    def run_program(self, file, old, new):
+        """What the program itself says on standard error to one piece of text for another; without the folder."""
+        assert self.attempt({file: self.files[file].replace(old, new, 1)}).status == 2
+        words = [word.replace("@", f"{self.folder}/") for word in self.command]
+        program = [sys.executable, "-m", "ald_core", "chimes", *words]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        return done.stderr.replace(f"{self.folder}/", "")
+
     def run(self):
         """Run the command on what is in the folder."""
         command = [word.replace("@", f"{self.folder}/") for word in self.command]
@@ -140,16 +191,8 @@ class Case:
         error = result.exception
         written = {p.name: p for p in self.folder.iterdir() if p.name not in self.files}
         if isinstance(error, InputError):
-            assert "\n" not in str(error)
-            assert len(str(error)) < 1000
-            assert error.path is not None, str(error)
-            named = Path(str(error.path).strip("'"))
-            assert self.folder in (named, *named.parents)
             assert not written
-            place = Path(str(error.path)).name
-            return SimpleNamespace(
-                status=2, said=error.reason, file=place, line=error.line, outputs={}
-            )
+            return self._refused(error)
         if error is not None and not isinstance(error, SystemExit):
             raise error
         assert result.exit_code in {0, 4}
@@ -167,8 +210,26 @@ class Case:
             status=result.exit_code, said=result.stderr, file=None, line=None, outputs=outputs
         )
 
+    def _refused(self, error):
+        """The answer that an exception is: one sentence that names a file and a cure."""
+        assert "\n" not in str(error)
+        assert len(str(error)) < 1000
+        assert error.path is not None, str(error)
+        assert CURE.match(error.cure), str(error)
+        named = Path(str(error.path).strip("'"))
+        assert self.folder in (named, *named.parents)
+        return SimpleNamespace(
+            status=2,
+            said=error.reason,
+            fault=error.fault,
+            cure=error.cure,
+            file=Path(str(error.path)).name,
+            line=error.line,
+            outputs={},
+        )
+
 
 @pytest.fixture(scope="session")
 def damage():
     """The tools of this file."""
-    return SimpleNamespace(Case=Case, damaged=damaged, rewritten=rewritten, no_files=no_files)
+    return SimpleNamespace(Case=Case, damaged=damaged)

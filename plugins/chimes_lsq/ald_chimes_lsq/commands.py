@@ -23,7 +23,9 @@ def _truth(text: str, option: str) -> bool:
     """A truth value as `chimes_lsq.py` takes it."""
     word = text.lower()
     if word not in _TRUE | _FALSE:
-        raise InputError(f"{option} must be true or false, found '{text}'")
+        raise InputError(
+            f"{option} is neither true nor false: '{text}'", cure="write true or false"
+        )
     return word in _TRUE
 
 
@@ -34,7 +36,11 @@ def _writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or place
-        raise InputError(f"cannot be written ({error.strerror or error})", path=path) from None
+        raise InputError(
+            f"cannot be written ({error.strerror or error})",
+            path=path,
+            cure="make room or give permission, then run again",
+        ) from None
 
 
 @contextmanager
@@ -48,7 +54,7 @@ def _about(path: Path) -> Iterator[None]:
         if error.path is not None:
             raise
         line = 3 + error.atom if isinstance(error, AtomError) else None
-        raise InputError(error.reason, path=path, line=line) from None
+        raise error.at(path, line) from None
 
 
 @app.command()
@@ -157,7 +163,15 @@ def solve(
     if unneeded:
         typer.echo(f"not needed, because no other program is run: {', '.join(unneeded)}", err=True)
     if not folder.is_dir():
-        raise InputError("there is no such folder; make it, or name another one", path=folder)
+        raise InputError(
+            "there is no such folder", path=folder, cure="make it, or name another one"
+        )
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise InputError(
+            "--output cannot be written here",
+            path=output,
+            cure="name a file in a folder that exists",
+        )
     request = SolveRequest(
         matrix=matrix,
         right=right,

@@ -3,7 +3,8 @@
 Native units: kcal/mol, Å. The order of rows and columns, and the meaning of the numbers, are those of `design_rows`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -20,7 +21,7 @@ from ald_chimes_lsq.formats.setup import FitSetup, StressRows, read_setup
 from ald_chimes_lsq.formats.tokens import Place
 from ald_chimes_lsq.formats.xyzf import XyzfFrame
 from ald_chimes_lsq.frame_rows import ENERGY_ROWS, KINDS, VOIGT, count_columns, right_sides
-from ald_chimes_lsq.structure import AtomError
+from ald_chimes_lsq.structure import AtomError, check_apart, check_configuration
 from ald_chimes_lsq.threads import results_in_order
 from ald_core.errors import InputError
 from ald_core.types import Labels
@@ -96,7 +97,7 @@ class FittedFrame:
 
     def rows(self, basis: Basis, *, offsets: bool) -> Floats:
         """Rows of the design matrix; errors name the frame."""
-        try:
+        with self._placed():
             return configuration_rows(
                 basis,
                 self.elements,
@@ -106,11 +107,25 @@ class FittedFrame:
                 energy=self.energy,
                 offsets=offsets,
             )
+
+    def check(self, basis: Basis) -> None:
+        """Refuse what can have no rows, as `rows` would, and any atoms in one place; errors name the frame."""
+        with self._placed():
+            _, positions, cell = check_configuration(
+                basis, self.elements, self.positions, self.cell
+            )
+            check_apart(positions, cell)
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Name the frame, or the line of an atom, in a complaint."""
+        try:
+            yield
         except InputError as error:
             place = self.place
             if isinstance(error, AtomError) and place is not None and place.line is not None:
                 place = Place(place.path, place.line + 1 + error.atom)
-            raise _error(self.index, place, error.reason) from None
+            raise _error(self.index, place, error.fault, error.cure) from None
 
 
 def design_matrix(
@@ -170,7 +185,7 @@ def fitted_frame(
         elements, positions, cell = frame.elements, frame.positions, frame.cell
     elif not isinstance(frame, Atoms):
         kind = type(frame).__name__
-        raise _error(index, None, f"a frame is an Atoms object of ASE or an XyzfFrame, not {kind}")
+        raise _error(index, None, f"{kind} is no frame", "give Atoms of ASE or an XyzfFrame")
     else:
         place = None
         stress = stress if frame.pbc.all() else "none"
@@ -178,13 +193,13 @@ def fitted_frame(
             right = _ase_right(frame, stress, energy) if labelled else None
             cell = fitted_cell(setup.basis, frame)
         except InputError as error:
-            raise _error(index, None, error.reason) from None
+            raise _error(index, None, error.fault, error.cure) from None
         elements, positions = tuple(frame.get_chemical_symbols()), frame.positions
     n_rows = sum(_counts(len(elements), stress, energy))
     if right is None:
         right = np.full(n_rows, np.nan)
     if len(right) != n_rows:
-        raise _error(index, place, f"its forces must be {_MEANINGS['forces']}")
+        raise _error(index, place, f"its forces must be {_MEANINGS['forces']}", "give them so")
     return FittedFrame(index, tuple(elements), positions, cell, stress, energy, right, place)
 
 
@@ -192,8 +207,10 @@ def _counts(n_atoms: int, stress: StressRows, energy: bool) -> tuple[int, int, i
     return 3 * n_atoms, len(STRESS_NAMES[stress]), ENERGY_ROWS * energy
 
 
-def _error(index: int, place: Place | None, reason: str) -> InputError:
-    return InputError(f"frames[{index}]: {reason}") if place is None else place.error(reason)
+def _error(index: int, place: Place | None, fault: str, cure: str) -> InputError:
+    if place is None:
+        return InputError(f"frames[{index}]: {fault}", cure=cure)
+    return place.error(fault, cure=cure)
 
 
 def _xyzf_right(frame: XyzfFrame, rows: StressRows, energy: bool) -> Floats:
@@ -225,7 +242,9 @@ def _label(atoms: Atoms, name: str) -> Floats:
         except PropertyNotImplementedError:
             given = None
     if given is None:
-        raise InputError(f"it has no {name}, which is to be fitted; label it, or do not fit {name}")
+        raise InputError(
+            f"it has no {name}, which is to be fitted", cure=f"label it, or do not fit {name}"
+        )
     shapes: dict[str, list[tuple[int, ...]]] = {
         "energy": [()],
         "forces": [(len(atoms), 3)],
@@ -236,7 +255,9 @@ def _label(atoms: Atoms, name: str) -> Floats:
     except (TypeError, ValueError):
         value = np.full(1, np.nan)
     if value.shape not in shapes[name]:
-        raise InputError(f"its {name} must be {_MEANINGS[name]}")
+        raise InputError(f"its {name} must be {_MEANINGS[name]}", cure="give it so")
     if not np.isfinite(value).all():
-        raise InputError(f"its {name} has a number that is not finite")
+        raise InputError(
+            f"its {name} has a number that is not finite", cure="label it again, or leave it out"
+        )
     return value

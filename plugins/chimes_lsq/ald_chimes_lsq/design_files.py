@@ -21,14 +21,13 @@ from ald_chimes_lsq.design import FittedFrame, fitted_frame
 from ald_chimes_lsq.design_rows import constraint_rows
 from ald_chimes_lsq.formats.params_write import header_text, map_text
 from ald_chimes_lsq.formats.setup import FitSetup
-from ald_chimes_lsq.formats.tokens import Place
 from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, iterate_trajectories
 from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_frame
 from ald_chimes_lsq.frame_rows import count_columns
 from ald_chimes_lsq.kernels.neighbours import find_edges
 from ald_chimes_lsq.kernels.packing import pack_basis
 from ald_chimes_lsq.new_files import NewFile, NewFiles
-from ald_chimes_lsq.structure import AtomError, type_numbers
+from ald_chimes_lsq.structure import type_numbers
 
 Floats = NDArray[np.float64]
 
@@ -144,8 +143,7 @@ def _find_frames(setup: FitSetup, used: Container[int]) -> dict[int, SelectedFra
     found = {}
     for index, (entry, frame) in enumerate(iterate_trajectories(setup)):
         if index in used:
-            fitted_frame(setup, frame, index)
-            _check_elements(setup.basis, frame)
+            fitted_frame(setup, frame, index).check(setup.basis)
             # The line of the header is the second one of a frame.
             found[index] = SelectedFrame(index, entry, frame.offset or 0, (frame.line or 2) - 1)
     return found
@@ -276,10 +274,3 @@ def _composition(basis: Basis, frame: XyzfFrame) -> str:
     """Such as O32H64, in the order of the atom types."""
     counts = Counter(frame.elements)
     return "".join(f"{t.name}{counts[t.name]}" for t in basis.types if t.name in counts)
-
-
-def _check_elements(basis: Basis, frame: XyzfFrame) -> None:
-    try:
-        type_numbers(basis, frame.elements)
-    except AtomError as error:
-        raise Place(frame.path, (frame.line or 0) + 1 + error.atom).error(error.reason) from None

@@ -24,12 +24,9 @@ from ald_chimes_lsq.kernels.columns import PackedColumns, pack_columns
 from ald_chimes_lsq.kernels.design import fill_rows
 from ald_chimes_lsq.kernels.ewald import PackedEwald
 from ald_chimes_lsq.structure import (
-    check_density,
+    check_configuration,
     check_finite,
-    checked_cell,
-    checked_positions,
     periodic_cell,
-    type_numbers,
 )
 from ald_chimes_lsq.threads import results_in_order
 from ald_core.errors import InputError
@@ -72,9 +69,7 @@ def configuration_rows(
         InputError: unknown element, impossible cell or positions, atoms in the same place.
     """
     packed, columns = _packed(basis)
-    types = type_numbers(basis, elements)
-    places, vectors = checked_positions(positions, len(types)), checked_cell(cell)
-    check_density(basis, len(types), vectors)
+    types, places, vectors = check_configuration(basis, elements, positions, cell)
     kept = [i for i in range(len(basis.types)) if i not in basis.excluded_types]
     n_forces, n_stress = 3 * len(types), len(_STRESS[stress])
     first = columns.n_columns
@@ -153,7 +148,7 @@ def frame_matrix(basis: Basis, rows: FrameRows, *, offsets: bool) -> Floats:
             offsets=offsets,
         )
     except InputError as error:
-        raise InputError(f"frame {rows.frame.id}: {error.reason}") from None
+        raise InputError(f"frame {rows.frame.id}: {error.fault}", cure=error.cure) from None
 
 
 def fitted_cell(basis: Basis, atoms: Atoms) -> Floats:
@@ -163,7 +158,10 @@ def fitted_cell(basis: Basis, atoms: Atoms) -> Floats:
         InputError: impossible cell, or charges in one that is not periodic.
     """
     if basis.fit_charges and not atoms.pbc.all():
-        raise InputError("fitted charges (FITCOUL) need cells that are periodic in all directions")
+        raise InputError(
+            "fitted charges (FITCOUL) need cells that are periodic in all directions",
+            cure="set pbc to true, or fit no charges",
+        )
     return periodic_cell(atoms, basis.max_rmax)
 
 

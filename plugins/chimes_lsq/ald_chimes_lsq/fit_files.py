@@ -24,6 +24,8 @@ REDUCED = f"{PARAMETERS}.reduced"
 COMPARE = "compare.txt"
 FORCES = "force.txt"
 SOLUTION = "x.txt"
+DOUBLES = "%24.16e\n"
+"""Format in which doubles keep all their digits."""
 FIT_FILES = (PARAMETERS, REDUCED, COMPARE, FORCES, SOLUTION, REPORT)
 
 
@@ -56,7 +58,7 @@ def write_fit(
     with NewFiles() as files:
         files.write(folder / PARAMETERS, text)
         files.write(folder / REDUCED, reduced_text(text))
-        files.write(folder / SOLUTION, number_texts("%21.13e\n", solution.x))
+        files.write(folder / SOLUTION, number_texts(DOUBLES, solution.x))
         files.write(folder / FORCES, number_texts("%13.6e\n", said))
         files.write(folder / COMPARE, number_texts("%13.6e %13.6e\n", compared))
         files.write(folder / REPORT, json.dumps(report, indent=1) + "\n")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from ald_core.durable import sync_folder
 from ald_core.errors import InputError
 
 _SUFFIX = ".new"
@@ -27,6 +28,11 @@ class NewFile:
             name = f".{self._target.name[:120]}.{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
             self._written = self._target if self._in_place else self._target.with_name(name)
             self._stream: TextIO = self._written.open("w", encoding="utf-8")
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its name is given; links are followed, and a device or a pipe has its name already."""
+        return None if self._in_place else self._target.parent
 
     def write(self, text: str) -> None:
         """Write a piece."""
@@ -100,6 +106,10 @@ class NewFiles:
                 path.unlink(missing_ok=True)
         for file in self._files:
             file.publish()
+        for folder in dict.fromkeys(file.folder for file in self._files):
+            if folder is not None:
+                with _naming(folder):
+                    sync_folder(folder)
 
 
 def write_file(path: Path, pieces: str | Iterable[str]) -> None:
@@ -124,7 +134,9 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         made = tempfile.TemporaryDirectory(prefix=".ald-chimes-", dir=parent)
     except OSError as error:
         raise InputError(
-            f"no scratch folder can be made here ({error.strerror}); name another one", path=parent
+            f"no scratch folder can be made here ({error.strerror})",
+            path=parent,
+            cure="name another one",
         ) from None
     with made as name:
         yield Path(name)
@@ -143,7 +155,7 @@ def _is_special(path: Path) -> bool:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Writing to an open file fails without a file name."""
+    """Name the file that was asked for, not the temporary one."""
     try:
         yield
     except OSError as error:

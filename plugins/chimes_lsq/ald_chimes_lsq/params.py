@@ -70,7 +70,8 @@ def expand(basis: Basis, x: ArrayLike) -> Coefficients:
     if values.shape not in {(n_plain,), (n_plain + len(kept),)}:
         raise InputError(
             f"{values.size} parameters do not fit the basis, which has {n_plain}, or "
-            f"{n_plain + len(kept)} with energy offsets"
+            f"{n_plain + len(kept)} with energy offsets",
+            cure="use the matrix and the header of one set-up",
         )
     pairs = np.zeros((len(basis.pairs), basis.orders[0]))
     fitted = [i for i in range(len(basis.pairs)) if i not in basis.excluded_pairs]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.design_files import DIGITS, DIMENSIONS, MATRIX
-from ald_chimes_lsq.fit_files import PARAMETERS, number_texts
-from ald_chimes_lsq.formats.header_file import read_basis_header
+from ald_chimes_lsq.fit_files import DOUBLES, PARAMETERS, number_texts
+from ald_chimes_lsq.formats.header_file import check_text, read_basis_header
 from ald_chimes_lsq.formats.matrix_text import read_matrix, read_numbers
 from ald_chimes_lsq.formats.params_write import map_text, params_text
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, read_text
@@ -29,13 +29,14 @@ from ald_chimes_lsq.solvers.algorithms import (
     dlars_heading,
     run_algorithm,
 )
-from ald_chimes_lsq.solvers.rows import RowFile, Rows
+from ald_chimes_lsq.solvers.rows import RowFile, Rows, checked_weights
 from ald_chimes_lsq.solvers.solution import Solution, comment_block, count_fitted
 from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 
 _X, _AX = "x.txt", "Ax.txt"
+_AGAIN = "run `ald chimes lsq` again"
 
 
 @attrs.frozen(kw_only=True)
@@ -75,13 +76,10 @@ def solve_files(request: SolveRequest, *, date: str | None = None) -> SolvedFile
         InputError: a file is malformed, or sizes do not fit together.
     """
     basis = read_basis_header(request.header)
-    if read_text(request.map).split() != map_text(basis).split():
-        raise InputError(
-            f"does not belong to {request.header.name}; write both with `ald chimes lsq`",
-            path=request.map,
-        )
+    cure = f"write it and {request.header.name} with `ald chimes lsq`"
+    check_text(read_text(request.map), map_text(basis), Place(request.map), cure)
+    check_choice(request.choice)
     if request.existing is None:
-        check_choice(request.choice)
         with scratch_folder(request.scratch) as scratch:
             rows = _read_rows(request, scratch)
             # A wrong number of columns is noticed before the work, not after it.
@@ -108,7 +106,7 @@ def _coefficients(basis: Basis, x: Floats, header: Path) -> Coefficients:
     try:
         return expand(basis, x)
     except InputError as error:
-        raise InputError(error.reason, path=header) from None
+        raise error.at(header) from None
 
 
 def write_solved(
@@ -126,9 +124,9 @@ def write_solved(
     """
     with NewFiles() as files:
         files.write(folder / "force.txt", number_texts("%13.6e\n", solved.said))
-        files.write(folder / _X, number_texts("%21.13e\n", solved.x))
+        files.write(folder / _X, number_texts(DOUBLES, solved.x))
         if choice.algorithm in PATHS:
-            files.write(folder / _AX, number_texts("%21.13e\n", solved.said))
+            files.write(folder / _AX, number_texts(DOUBLES, solved.said))
         if test_suite:
             lines = (f"{i:5d} {x:21.13e}\n" for i, x in enumerate(solved.x.tolist()))
             files.write(folder / "test_suite_params.txt", lines)
@@ -139,10 +137,17 @@ def write_solved(
 def _read_outcome(folder: Path, choice: Choice, n_rows: int) -> Outcome:
     """What an earlier run has left."""
     if choice.algorithm not in PATHS:
-        raise InputError(f"{choice.algorithm} does not read output; dlars and dlasso do")
+        raise InputError(
+            f"{choice.algorithm} does not read output; dlars and dlasso do",
+            cure="leave --read_output out",
+        )
     x, said = read_numbers(folder / _X), read_numbers(folder / _AX)
     if len(said) != n_rows:
-        raise InputError(f"{len(said)} numbers for {n_rows} rows", path=folder / _AX)
+        raise InputError(
+            f"{len(said)} numbers for {n_rows} rows",
+            path=folder / _AX,
+            cure="solve again, without --read_output",
+        )
     solution = Solution(
         x=x,
         algorithm="lasso",
@@ -159,9 +164,19 @@ def _read_outcome(folder: Path, choice: Choice, n_rows: int) -> Outcome:
 def _read_rows(request: SolveRequest, scratch: Path) -> Rows:
     if not request.split and not request.matrix.exists():
         pieces = _pieces(request.matrix)
-        cure = f", but there is {pieces[0].name}; add --split_files=true" if pieces else ""
-        raise InputError(f"no such file{cure}", path=request.matrix)
+        fault, cure = "no such file", "write it with `ald chimes lsq`, or correct the name"
+        if pieces:
+            fault, cure = f"no such file, but there is {pieces[0].name}", "add --split_files=true"
+        raise InputError(fault, path=request.matrix, cure=cure)
     paths = split_paths(request.matrix) if request.split else [request.matrix]
+    # What is quickly read is judged before the large matrix.
+    right = read_numbers(request.right)
+    weights = (
+        None
+        if request.weights is None
+        else _read_weights(request.weights, request.right, len(right))
+    )
+    check_choice(request.choice, len(right))
     sizes = _announced_sizes(request.matrix, paths, split=request.split)
     parts: list[RowFile] = []
     for number, path in enumerate(paths):
@@ -169,13 +184,13 @@ def _read_rows(request: SolveRequest, scratch: Path) -> Rows:
             part = read_matrix(path, scratch / f"{number}.bin")
         except OSError as error:
             raise InputError(
-                f"the binary copy of {path.name} cannot be written here ({error.strerror}); make room for 8 bytes per "
-                "number, or name another folder with --scratch",
+                f"the binary copy of {path.name} cannot be written here ({error.strerror})",
                 path=request.scratch,
+                cure="make room for 8 bytes per number, or name another folder with --scratch",
             ) from None
         if parts and part.shape[1] != parts[0].shape[1]:
             raise Place(path, 1).error(
-                f"{part.shape[1]} columns, but {parts[0].shape[1]} in {paths[0].name}"
+                f"{part.shape[1]} columns, but {parts[0].shape[1]} in {paths[0].name}", cure=_AGAIN
             )
         if path in sizes:
             _check_size(path, part.shape, *sizes[path])
@@ -184,17 +199,24 @@ def _read_rows(request: SolveRequest, scratch: Path) -> Rows:
     found = f"{paths[0].name} has {n_rows} rows"
     if len(paths) > 1:
         found = f"{paths[0].name} … {paths[-1].name} have {n_rows} rows together"
-    right = read_numbers(request.right)
     if len(right) != n_rows:
-        raise InputError(f"{len(right)} numbers, but {found}", path=request.right)
-    weights = None
-    if request.weights is not None:
-        weights = read_numbers(request.weights)
-        if len(weights) != n_rows:
-            raise InputError(f"{len(weights)} weights, but {found}", path=request.weights)
-        if (weights < 0.0).any():
-            raise Place(request.weights).error("weights must not be negative")
+        raise InputError(f"{len(right)} numbers, but {found}", path=request.right, cure=_AGAIN)
     return Rows(parts, right, weights)
+
+
+def _read_weights(path: Path, right: Path, n_rows: int) -> Floats:
+    """Weights for as many rows as `right` has numbers."""
+    weights = read_numbers(path)
+    if len(weights) != n_rows:
+        raise InputError(
+            f"{len(weights)} weights, but {right.name} has {n_rows} numbers",
+            path=path,
+            cure="write one for each row",
+        )
+    try:
+        return checked_weights(weights, n_rows)
+    except InputError as error:
+        raise error.at(path) from None
 
 
 def _announced_sizes(
@@ -219,18 +241,21 @@ def _announced_sizes(
         own = path.with_name(path.name.replace("dim", matrix.stem, 1))
         if own not in paths:
             raise InputError(
-                f"no such file, but {path.name} says that it has rows {first} to {last}; run `ald chimes lsq` again",
+                f"no such file, but {path.name} says that it has rows {first} to {last}",
                 path=own,
+                cure=_AGAIN,
             )
         sizes[own] = (path, columns, last - first + 1)
     return sizes
 
 
 def _read_integers(path: Path, n: int) -> list[int]:
+    place = Place(path, 1)
     words = read_text(path).split()
-    if len(words) != n:
-        raise InputError(f"expected {n} numbers, found {len(words)}", path=path)
-    return [parse_integer(word, "a dimension", Place(path, 1), minimum=0) for word in words]
+    numbers = [parse_integer(word, "a dimension", place, minimum=0, cure=_AGAIN) for word in words]
+    if len(numbers) != n:
+        raise place.error(f"expected {n} numbers, found {len(numbers)}", cure=_AGAIN)
+    return numbers
 
 
 def _check_size(
@@ -238,9 +263,9 @@ def _check_size(
 ) -> None:
     if shape != (rows, columns):
         raise InputError(
-            f"{shape[0]} rows of {shape[1]} columns, but {dimensions.name} says {rows} of {columns}; run "
-            f"`ald chimes lsq` again, or remove {dimensions.name} if it is not about this matrix",
+            f"{shape[0]} rows of {shape[1]} columns, but {dimensions.name} says {rows} of {columns}",
             path=path,
+            cure=f"{_AGAIN}, or remove {dimensions.name} if it is not about this matrix",
         )
 
 
@@ -249,8 +274,9 @@ def split_paths(matrix: Path) -> list[Path]:
     found = _pieces(matrix)
     if not found:
         raise InputError(
-            f"there are no files {matrix.stem}.0000{matrix.suffix} …; leave --split_files out",
+            f"there are no files {matrix.stem}.0000{matrix.suffix} …",
             path=matrix.parent,
+            cure="leave --split_files out",
         )
     return found
 

@@ -123,6 +123,27 @@ def test_annotated_example():
     assert found.coefficients.offsets.tolist() == [-15.5, -37.25]
 
 
+def test_lengths_of_many_digits_are_written_in_full(tmp_path):
+    """The file says the model that was fitted, however long the numbers of its set-up are."""
+    third = 1.0 / 3.0
+    types = [AtomType("H", 1.0 + third, charge=-third), AtomType("C", 12.0 + third)]
+    pairs = [
+        PairType("C", "H", 0.9 + third / 10, 4.0 + third, 1.1234567),
+        PairType("C", "C", 1.1, 5.0, 1.4),
+        PairType("H", "H", 0.7, 4.0, third),
+    ]
+    special = SpecialCutoffs(
+        3, "S_MAXIM", clusters=(EdgeCutoffs("CCHCHC", ("CC", "HC", "CH"), (4.1234567, 4.0, 4.2)),)
+    )
+    cutoff = Cutoff("TERSOFF", third)
+    basis = build_basis(types, pairs, (2, 2, 0), "MORSE", cutoff, specials=[special])
+    coefficients = expand(basis, np.ones(basis.n_short_range))
+    (tmp_path / "params.txt").write_text(params_text(basis, coefficients))
+    found = read_params(tmp_path / "params.txt").basis
+    assert (found.types, found.pairs, found.cutoff) == (basis.types, basis.pairs, basis.cutoff)
+    assert [c.rmax for c in found.triplets] == [c.rmax for c in basis.triplets]
+
+
 def test_excluded_columns_are_zero_and_listed_in_the_header():
     basis = read_setup(DATA / "setups" / "hierarchical_CN.fm_setup.in").basis
     header = header_text(basis).split("\n")
@@ -294,7 +315,7 @@ def test_pairs_in_another_order_and_with_reversed_names(tmp_path):
 MISTAKES = [
     ("ENDFILE", "", "ends too early"),
     ("ENDFILE", "ENDFILE\nmore", "text after ENDFILE"),
-    ("USE3BCH: true\n", "", "'USE3BCH: ...' is missing"),
+    ("USE3BCH: true\n", "", "'USE3BCH: …' is missing"),
     ("FITCOUL: false", "FITPOVR: true\nFITCOUL: false", "over-coordination"),
     ("PAIRTYP: CHEBYSHEV  2 2 0 -1 1", "PAIRTYP: LJ", "no ChIMES model"),
     ("PAIRTYP: CHEBYSHEV  2 2 0 -1 1", "PAIRTYP: CHEBYSHEV  3 2 0 -1 1", "expected a pair coefficient"),
@@ -304,25 +325,25 @@ MISTAKES = [
     ("MORSE           1.4 ", "MORS            1.4 ", "expected pair 1"),
     ("MORSE           1.4 ", "NONE            1.4 ", "must have one transform"),
     ("1.1             5 ", "5.1             5 ", "must not exceed"),
-    ("FCUT TYPE: TERSOFF 0.5", "FCUT TYPE: TERSOFF", "CUBIC or TERSOFF"),
-    ("4.50000 4.20000 4.20000", "4.50000 4.20000", "found 6 words"),
+    ("FCUT TYPE: TERSOFF 0.5", "FCUT TYPE: TERSOFF", "CUBIC, or TERSOFF"),
+    ("4.50000 4.20000 4.20000", "4.50000 4.20000", "found 6; write a cluster name"),
     ("4.50000 4.20000 4.20000", "0.50000 4.20000 4.20000", "must be smaller"),
     ("ATOM PAIR TRIPLETS: 4", "ATOM PAIR TRIPLETS: 3", "make 4 3-body types, found 3"),
-    ("PAIRTYPE PARAMS: 1 C C", "PAIRTYPE PARAMS: 1 H C", "another index"),
+    ("PAIRTYPE PARAMS: 1 C C", "PAIRTYPE PARAMS: 1 H C", "but another in the table"),
     ("  1  -6.5000000000000e+00", "  1  -6.5000000000000e+00x", "must be a finite number"),
     ("  1  -6.5000000000000e+00", "  2  -6.5000000000000e+00", "expected coefficient 1"),
     ("UNIQUE: 3 TOTAL: 4", "UNIQUE: 3 TOTAL: 3", "expected 'TRIPLETTYPE PARAMS:'"),
     ("      1       1  0  1", "      1       0  1  1", "same powers"),
     ("      1       1  0  1", "      1       1  0  0", "untouched"),
     ("      1       1  0  1", "      1       2  0  1", "smaller than the order"),
-    ("INDEX: 2 ATOMS: C C H", "INDEX: 2 ATOMS: C H C", "must be written as"),
+    ("INDEX: 2 ATOMS: C C H", "INDEX: 2 ATOMS: C H C", "write it as"),
     ("INDEX: 2 ATOMS: C C H", "INDEX: 2 ATOMS: C H H", "occurs 2 times|occurs 0 times"),
     ("1 HCHHHC", "2 HCHHHC", "which is another cluster"),
     ("1 HCHHHC", "1 HCHHHX", "is not a key"),
     ("TRIPMAPS: 8", "TRIPMAPS: 7", "must list 8 keys"),
     ("ENERGY OFFSET 2  -3.7250000000000e+01", "ENERGY OFFSET 2  nan", "finite number, found 'nan'"),
     ("NO ENERGY OFFSETS:  2", "NO ENERGY OFFSETS:  1", "2 energy offsets are needed"),
-    ("FCUT TYPE: TERSOFF 0.5\n", "", "'FCUT TYPE: ...' is missing"),
+    ("FCUT TYPE: TERSOFF 0.5\n", "", "'FCUT TYPE: …' is missing"),
     ("0\t\t10", "0\t\t-10", "must be positive"),
     ("-2.7500000000000e+00", "-2.7500000000001e+00", "contradicts another one"),
     ("0               0         -2.75", "0               4         -2.75", "contradicts another one"),

@@ -129,7 +129,7 @@ def test_dimensions_are_compared(folder):
     assert status == 2
     assert f"A.txt: {ROWS} rows of 4 columns, but dim.txt says {ROWS} of 5" in sentence
     (folder / "dim.txt").write_text("four\n")
-    assert "dim.txt: expected 2 numbers, found 1" in solve(folder)[1]
+    assert "dim.txt, line 1: a dimension must be an integer, found 'four'" in solve(folder)[1]
     (folder / "dim.txt").unlink()
     assert solve(folder)[0] == 0
 
@@ -211,14 +211,27 @@ def test_too_many_frames_are_named_with_their_line(folder):
     ("options", "words"),
     [
         (["--eps", "0"], "eps must be above 0 and below 1, found 0.0"),
-        (["--algorithm", "ridge", "--alpha", "0"], "alpha must be positive, found 0.0"),
+        (["--algorithm", "ridge", "--alpha", "0"], "alpha must be positive and finite, found 0.0"),
+        (
+            ["--algorithm", "lasso", "--alpha", "inf"],
+            "alpha must be positive and finite, found inf",
+        ),
+        (["--algorithm", "ridgecv", "--folds", "1"], "folds must be 2 or more, found 1; give"),
+        (["--algorithm", "ridgecv", "--folds", "999"], "999 folds of "),
+        (["--weights", "zeros.txt"], "zeros.txt: all weights are zero; give more than 0"),
+        (["--weights", "dim.txt"], "dim.txt: 2 weights, but b.txt has "),
+        (["--output", "nowhere/params.txt"], "nowhere/params.txt: --output cannot be written here"),
+        (["--read_output", "y", "--normalize", "y"], "for dlars and dlasso only, not svd; leave"),
         (["--algorithm", "ridge", "--stop-like-dlars"], "leave --stop-like-dlars out"),
     ],
 )
 def test_options_are_checked_before_the_matrix_is_read(folder, options, words):
     assert lsq(folder)[0] == 0
-    (folder / "A.txt").unlink()
-    status, sentence = solve(folder, *options)
+    n_rows = len((folder / "b.txt").read_text().split())
+    (folder / "zeros.txt").write_text("0\n" * n_rows)
+    (folder / "A.txt").write_text("no matrix\n")
+    files = {word: folder / word for word in ("zeros.txt", "dim.txt", "nowhere/params.txt")}
+    status, sentence = solve(folder, *(files.get(word, word) for word in options))
     assert (status, words in sentence) == (2, True)
 
 

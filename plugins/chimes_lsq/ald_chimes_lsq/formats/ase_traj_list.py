@@ -11,8 +11,6 @@ from ase.utils.plugins import ExternalIOFormat
 
 from ald_chimes_lsq.formats import traj_list
 from ald_chimes_lsq.formats.ase_xyzf import to_atoms
-from ald_chimes_lsq.formats.tokens import Place
-from ald_chimes_lsq.formats.xyzf import read_xyzf
 
 traj_list_format = ExternalIOFormat(
     desc="List of ChIMES training trajectories",
@@ -29,20 +27,12 @@ def read_traj_list(path: str, index: int | slice = -1) -> Iterator[Atoms]:
         InputError: the list or a trajectory is malformed, or a trajectory has fewer frames than the list says.
     """
     found = []
-    for entry in traj_list.read_traj_list(path):
-        place = Place(Path(path), entry.line)
-        if not entry.path.is_file():
-            raise place.error(f"there is no file {entry.path}; correct the name")
-        frames = read_xyzf(entry.path)
-        if len(frames) < entry.n_frames:
-            raise place.error(
-                f"{entry.n_frames} frames are announced, but {entry.path.name} has {len(frames)}; "
-                "correct the number"
-            )
-        for frame in frames[: entry.n_frames]:
-            atoms = to_atoms(frame)
-            atoms.info["source"] = entry.path.stem
-            if entry.temperature is not None:
-                atoms.info["temperature"] = entry.temperature
-            found.append(atoms)
+    entries = traj_list.read_traj_list(path)
+    n_frames = sum(entry.n_frames for entry in entries)
+    for entry, frame in traj_list.iterate_list(Path(path), entries, n_frames):
+        atoms = to_atoms(frame)
+        atoms.info["source"] = entry.path.stem
+        if entry.temperature is not None:
+            atoms.info["temperature"] = entry.temperature
+        found.append(atoms)
     yield from found[index] if isinstance(index, slice) else [found[index]]

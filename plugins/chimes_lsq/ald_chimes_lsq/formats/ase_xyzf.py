@@ -60,7 +60,8 @@ def to_atoms(frame: XyzfFrame) -> Atoms:
         if name not in atomic_numbers:
             line = None if frame.line is None else frame.line + i
             raise Place(frame.path, line).error(
-                f"'{name}' is not a chemical element, so this frame cannot become an ASE Atoms object"
+                f"'{name}' is not a chemical element, so this frame cannot become an ASE Atoms object",
+                cure="write the symbol of one",
             )
     atoms = Atoms(frame.elements, positions=frame.positions, cell=frame.cell, pbc=True)
     labels: dict[str, object] = {"forces": frame.forces * FORCE}
@@ -80,7 +81,7 @@ def from_atoms(atoms: Atoms) -> XyzfFrame:
         forces = atoms.get_forces(apply_constraint=False) / FORCE
     except (RuntimeError, NotImplementedError):
         raise InputError(
-            "a frame without forces cannot be written as xyzf; calculate them first"
+            "a frame without forces cannot be written as xyzf", cure="calculate them first"
         ) from None
     stress, energy = None, None
     try:

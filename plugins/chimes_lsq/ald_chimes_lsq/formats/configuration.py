@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from ald_chimes_lsq.constants import GPA, GPA_PRINTED
 from ald_chimes_lsq.evaluation import Evaluation
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
+from ald_chimes_lsq.formats.xyzf import check_volume
 
 Floats = NDArray[np.float64]
 
+_CURE = "write the number of atoms alone in the first line"
 _NAMES = ("xx", "yy", "zz", "xy", "xz", "yz")
 _ROWS, _COLUMNS = [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]
 
@@ -42,10 +44,15 @@ def read_configuration(path: Path) -> Configuration:
     place = Place(path, 1)
     words = lines[0].split()
     if len(words) != 1:
-        raise place.error(f"expected the number of atoms, found '{lines[0].strip()[:60]}'")
-    n_atoms = parse_integer(words[0], "the number of atoms", place, minimum=1)
+        raise place.error(
+            f"expected the number of atoms, found '{lines[0].strip()[:60]}'", cure=_CURE
+        )
+    n_atoms = parse_integer(words[0], "the number of atoms", place, minimum=1, cure=_CURE)
     if len(lines) != n_atoms + 2:
-        raise place.error(f"{n_atoms} atoms need {n_atoms + 2} lines, this file has {len(lines)}")
+        raise place.error(
+            f"{n_atoms} atoms need {n_atoms + 2} lines, this file has {len(lines)}",
+            cure="correct the number, or complete the file",
+        )
     cell = _read_cell(lines[1].split(), Place(path, 2))
     names: list[str] = []
     positions: list[list[float]] = []
@@ -53,7 +60,10 @@ def read_configuration(path: Path) -> Configuration:
         name, *numbers = line.split()[:4] or [""]
         at = Place(path, number)
         if len(numbers) != 3:
-            raise at.error(f"expected an element and a position, found '{line.strip()[:60]}'")
+            raise at.error(
+                f"expected an element and a position, found '{line.strip()[:60]}'",
+                cure="write the name of the atom and three numbers, in Å",
+            )
         names.append(name)
         positions.append([parse_number(word, "a position", at) for word in numbers])
     symbols = [name if name in atomic_numbers else "X" for name in names]
@@ -64,12 +74,13 @@ def _read_cell(words: list[str], place: Place) -> Floats:
     if words[:1] == ["NON_ORTHO"]:
         words = words[1:]
     if len(words) not in {3, 9}:
-        raise place.error(f"expected a cell of 9 numbers or 3 lengths, found {len(words)} words")
+        raise place.error(
+            f"expected a cell, found {len(words)} words: '{' '.join(words)[:60]}'",
+            cure="write the 9 numbers of its vectors, or 3 lengths, in Å",
+        )
     numbers = np.array([parse_number(word, "a number of the cell", place) for word in words])
     cell = np.diag(numbers) if len(words) == 3 else numbers.reshape(3, 3)
-    lengths = np.linalg.norm(cell, axis=1)
-    if not lengths.all() or abs(np.linalg.det(cell / lengths[:, None])) < 1e-6:
-        raise place.error(f"the cell has no volume: {' '.join(words)}")
+    check_volume(cell, words, place)
     return cell
 
 

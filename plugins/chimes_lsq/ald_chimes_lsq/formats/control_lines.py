@@ -13,7 +13,6 @@ from pathlib import Path
 import attrs
 
 from ald_chimes_lsq.formats.tokens import Place
-from ald_core.errors import InputError
 
 END = "ENDFILE"
 _KEY = re.compile("[A-Z][A-Z0-9_]{2,}")
@@ -48,7 +47,10 @@ def significant_rows(text: str, path: Path | str | None) -> list[Row]:
             if row.key == END:
                 return rows
             rows.append(row)
-    raise InputError("the closing line '# ENDFILE #' is missing; the file is incomplete", path=path)
+    raise Place(path, rows[-1].line if rows else None).error(
+        f"the closing line '# {END} #' is missing, so the file may be incomplete",
+        cure="complete the file, and add that line at its end",
+    )
 
 
 def check_spelling(row: Row, known: Collection[str], path: Path | str | None) -> None:
@@ -65,11 +67,17 @@ def check_spelling(row: Row, known: Collection[str], path: Path | str | None) ->
     if word in known:
         if key is None:
             raise place.error(
-                f"the key {word} is written '{' '.join(words)[:60]}'; "
-                f"write '# {word} #', and the value on a line of its own"
+                f"the key {word} is written '{' '.join(words)[:60]}'",
+                cure=f"write '# {word} #', and the value on a line of its own",
             )
         return
     if near := difflib.get_close_matches(word.upper(), known, n=1, cutoff=0.8):
-        raise place.error(f"no such key '{word}'; did you mean '# {near[0]} #'?")
+        raise place.error(
+            f"no such key '{word}'; did you mean '# {near[0]} #'?",
+            cure="write that, or put '!' before what is a comment",
+        )
     if key is not None and not _KEY.fullmatch(key):
-        raise place.error(f"'# {key} #' is no key; keys are capital words")
+        raise place.error(
+            f"'# {key} #' is no key; keys are capital words",
+            cure="correct it, or put '!' before what is a comment",
+        )

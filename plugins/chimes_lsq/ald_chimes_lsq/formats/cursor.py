@@ -31,13 +31,20 @@ class Cursor:
         """Where the current line stands."""
         if self.position < len(self.lines):
             return Place(self.path, self.lines[self.position][0])
+        return self.end
+
+    @property
+    def end(self) -> Place:
+        """Where the last line stands."""
         return Place(self.path, self.lines[-1][0] if self.lines else None)
 
     @property
     def line(self) -> str:
         """The current line; InputError at the end of the file."""
         if self.position >= len(self.lines):
-            raise self.place.error("the file ends too early; it is incomplete")
+            raise self.place.error(
+                "the file ends too early; it is incomplete", cure="write or copy it again"
+            )
         return self.lines[self.position][1]
 
     def at(self, phrase: str) -> bool:
@@ -52,7 +59,10 @@ class Cursor:
         """Take a line that must begin with a phrase; the words after it and its place."""
         place, line = self.place, self.line
         if not line.startswith(phrase):
-            raise place.error(f"expected '{phrase}', found '{line[:60]}'")
+            raise place.error(
+                f"expected '{phrase}', found '{line[:60]}'",
+                cure=f"put the line that begins with '{phrase}' here",
+            )
         self.skip()
         return line[len(phrase) :].split(), place
 
@@ -60,7 +70,10 @@ class Cursor:
         """Take a line that must have a number of words."""
         place, words = self.place, self.line.split()
         if len(words) != n_words:
-            raise place.error(f"expected {what}, found '{' '.join(words)[:60]}'")
+            raise place.error(
+                f"expected {what}, found '{' '.join(words)[:60]}'",
+                cure=f"write these {n_words} words",
+            )
         self.skip()
         return words, place
 
@@ -68,6 +81,8 @@ class Cursor:
         """Check that the file ends here, with ENDFILE."""
         words, place = self.expect("ENDFILE")
         if words:
-            raise place.error(f"ENDFILE stands alone on its line, found '{words[0]}' after it")
+            raise place.error(
+                f"ENDFILE stands alone on its line, found '{words[0]}' after it", cure="remove that"
+            )
         if self.position < len(self.lines):
-            raise self.place.error("there is text after ENDFILE; remove it")
+            raise self.place.error("there is text after ENDFILE", cure="remove it")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_number, read_text
+from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_number, read_text, reading
 from ald_chimes_lsq.solvers.rows import RowFile
 from ald_core.errors import InputError
 
@@ -27,19 +27,13 @@ def read_matrix(path: Path, binary: Path) -> RowFile:
         OSError: the copy cannot be written.
     """
     n_columns, n_rows, line = 0, 0, 1
-    try:
+    with reading(path):
         source = path.open("rb")
-    except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path) from None
     with source, FileIO(binary, "w") as target:
         rest, more = b"", True
         while more:
-            try:
+            with reading(path):
                 piece = source.read(_PIECE)
-            except OSError as error:
-                raise InputError(f"cannot be read ({error.strerror})", path=path) from None
             more = bool(piece)
             # A last line may have no end.
             cut = piece.rfind(b"\n") + 1 if more else 0
@@ -50,7 +44,7 @@ def read_matrix(path: Path, binary: Path) -> RowFile:
             n_rows += found
             line += text.count(b"\n")
     if n_rows == 0:
-        raise InputError("there are no numbers in this file", path=path)
+        raise _empty(path)
     return RowFile(binary, (n_rows, n_columns))
 
 
@@ -62,8 +56,14 @@ def read_numbers(path: Path) -> Floats:
     """
     text = read_text(path).encode()
     if not text.strip():
-        raise InputError("there are no numbers in this file", path=path)
+        raise _empty(path)
     return _parse(text, Place(path, 1))
+
+
+def _empty(path: Path) -> InputError:
+    return InputError(
+        "there are no numbers in this file", path=path, cure="write it again, a line for each row"
+    )
 
 
 def _copy_lines(text: bytes, target: FileIO, n_columns: int, place: Place) -> tuple[int, int]:
@@ -77,7 +77,10 @@ def _copy_lines(text: bytes, target: FileIO, n_columns: int, place: Place) -> tu
     wrong = np.flatnonzero((counts > 0) & (counts != width))
     if wrong.size:
         at = Place(place.path, (place.line or 1) + int(wrong[0]))
-        raise at.error(f"{counts[wrong[0]]} numbers in this line, {width} in the lines before")
+        raise at.error(
+            f"{counts[wrong[0]]} numbers in this line, {width} in the lines before",
+            cure="write the file again, with `ald chimes lsq`",
+        )
     left = numbers.data.cast("B")
     while left:
         left = left[target.write(left) :]
@@ -116,4 +119,4 @@ def _complaint(text: bytes, place: Place) -> InputError:
                 parse_number(word[:60], "a word of this file", Place(place.path, number))
             except InputError as error:
                 return error
-    return place.error("these numbers cannot be read")
+    return place.error("these numbers cannot be read", cure="write the file again")

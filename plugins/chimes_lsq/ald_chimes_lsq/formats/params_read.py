@@ -111,28 +111,36 @@ def _read_pairs(cursor: Cursor, header: Header) -> tuple[Floats, Floats | None]:
     for _ in range(n_pairs):
         words, place = cursor.expect("PAIRTYPE PARAMS:")
         if len(words) != 3:
-            raise place.error("'PAIRTYPE PARAMS:' needs an index and two atom types after it")
+            raise place.error(
+                f"'PAIRTYPE PARAMS:' needs an index and two atom types after it, found '{' '.join(words)}'",
+                cure="write them as in the table of pairs",
+            )
         pair = header.pair_index(words[1], words[2], place)
         number = parse_integer(words[0], "the index of the pair", place, minimum=0)
         if number >= n_pairs or header.file_order[number] != pair:
             raise place.error(
-                f"pair {words[1]} {words[2]} has another index than in the table of pairs"
+                f"pair {words[1]} {words[2]} has the index {number}, but another in the table of pairs",
+                cure=f"write {next(i for i, p in header.file_order.items() if p == pair)}",
             )
         if pair in seen:
-            raise place.error(f"pair {words[1]} {words[2]} is given twice")
+            raise place.error(
+                f"pair {words[1]} {words[2]} is given twice", cure="remove or rename one of them"
+            )
         seen.add(pair)
         for n in range(order):
             row, at = cursor.row(2, "a pair coefficient (index and value)")
             if row[0] != str(n):
                 raise at.error(
-                    f"expected coefficient {n} of pair {words[1]} {words[2]}, found '{row[0]}'"
+                    f"expected coefficient {n} of pair {words[1]} {words[2]}, found '{row[0]}'",
+                    cure=f"write {order} of them, numbered from 0",
                 )
             coefficients[pair, n] = parse_number(row[1], "a coefficient", at)
         if header.fit_charges:
             row, at = cursor.row(4, "a line 'q_A x q_B value'")
             if not (row[0].startswith("q_") and row[1] == "x" and row[2].startswith("q_")):
                 raise at.error(
-                    f"expected 'q_{words[1]} x q_{words[2]} value', found '{' '.join(row)}'"
+                    f"expected the product of charges, found '{' '.join(row)}'",
+                    cure=f"write 'q_{words[1]} x q_{words[2]}' and its value",
                 )
             charges[pair] = parse_number(row[3], "a product of charges", at)
     return coefficients, charges if header.fit_charges else None
@@ -148,12 +156,14 @@ def _read_clusters(cursor: Cursor, header: Header, body: Body) -> tuple[_Terms, 
     for own in terms:
         if own.index >= number or own.index in seen:
             raise own.place.error(
-                f"the index of a {body}-body type must be below {number} and occur once, found {own.index}"
+                f"the index of a {body}-body type must be below {number} and occur once, found {own.index}",
+                cure=f"number the types from 0 to {number - 1}",
             )
         seen.add(own.index)
     if cursor.at(_CLUSTER_STARTS[body]):
         raise cursor.place.error(
-            f"there are more than the {number} {body}-body types that were announced"
+            f"there are more than the {number} {body}-body types that were announced",
+            cure="remove what is too much, or write the file again",
         )
     return terms
 
@@ -163,7 +173,10 @@ def _read_cluster(cursor: Cursor, header: Header, body: Body) -> _Terms:
     cursor.expect(_CLUSTER_STARTS[body])
     words, place = cursor.expect("INDEX:")
     if len(words) != body + 2 or words[1] != "ATOMS:":
-        raise place.error(f"expected 'INDEX: i ATOMS:' and {body} names")
+        raise place.error(
+            f"expected 'INDEX: i ATOMS:' and {body} names, found '{' '.join(words)[:60]}' after INDEX:",
+            cure="write index and atoms so",
+        )
     index = parse_integer(words[0], "the index of the cluster", place, minimum=0)
     elements = tuple(words[2:])
     words, at = cursor.expect("PAIRS:")
@@ -174,7 +187,8 @@ def _read_cluster(cursor: Cursor, header: Header, body: Body) -> _Terms:
         return _Terms(place, index, elements, pairs, True, 0, empty, none, none, np.zeros(0))
     if len(words) != n_edges + 4 or words[n_edges] != "UNIQUE:" or words[n_edges + 2] != "TOTAL:":
         raise at.error(
-            f"expected 'PAIRS:', {n_edges} names, and 'UNIQUE: u TOTAL: t' or 'EXCLUDED:'"
+            f"'{' '.join(words)[:80]}' after PAIRS: is not understood",
+            cure=f"write {n_edges} pairs, and 'UNIQUE: u TOTAL: t' or 'EXCLUDED:'",
         )
     unique = parse_integer(words[n_edges + 1], "UNIQUE", at, minimum=-1)
     total = parse_integer(words[n_edges + 3], "TOTAL", at, minimum=0)
@@ -187,7 +201,7 @@ def _read_cluster(cursor: Cursor, header: Header, body: Body) -> _Terms:
     values = np.array([r[1] for r in rows], dtype=np.float64)
     powers = numbers[:, :n_edges]
     if len({tuple(p) for p in powers.tolist()}) < total:
-        raise at.error("two rows of this cluster have the same powers")
+        raise at.error("two rows of this cluster have the same powers", cure="remove one of them")
     return _Terms(
         place, index, elements, pairs, False, unique, powers, numbers[:, -2], numbers[:, -1], values
     )
@@ -198,10 +212,14 @@ def _read_row(cursor: Cursor, i: int, n_edges: int, order: int) -> tuple[list[in
     words, at = cursor.row(n_edges + 4, "a row of a cluster (index, powers, two indices, value)")
     numbers = [parse_integer(w, "an index or power", at, minimum=0) for w in words[:-1]]
     if numbers[0] != i:
-        raise at.error(f"expected row {i} of the cluster, found '{words[0]}'")
+        raise at.error(
+            f"expected row {i} of the cluster, found '{words[0]}'",
+            cure="number the rows from 0, and write as many as TOTAL says",
+        )
     if any(power >= order for power in numbers[1 : 1 + n_edges]):
         raise at.error(
-            f"powers must be smaller than the order {order}; found {' '.join(words[1:-3])}"
+            f"powers must be smaller than the order {order}, found {' '.join(words[1:-3])}",
+            cure="correct the powers, or the order after PAIRTYP",
         )
     return numbers[1:], parse_number(words[-1], "a coefficient", at)
 
@@ -212,27 +230,32 @@ def _match(
     """Give a cluster type the terms of the file, and their coefficients."""
     found = [t for t in terms if sorted(t.elements) == list(cluster.elements)]
     if len(found) != 1:
-        path = terms[0].place.path if terms else None
-        raise Place(path).error(
-            f"cluster {' '.join(cluster.elements)} occurs {len(found)} times in the coefficients; once is right"
+        place = found[-1].place if found else terms[0].place
+        raise place.error(
+            f"cluster {' '.join(cluster.elements)} occurs {len(found)} times in the coefficients",
+            cure="write each cluster of atom types once",
         )
     own = found[0]
     names = tuple(basis.pairs[p].name for p in cluster.pairs)
     if own.elements != cluster.elements or own.pairs != names:
         raise own.place.error(
-            f"cluster {' '.join(own.elements)} with pairs {' '.join(own.pairs)} must be written as "
-            f"{' '.join(cluster.elements)} with pairs {' '.join(names)}"
+            f"cluster {' '.join(own.elements)} with pairs {' '.join(own.pairs)} is not in the order of the format",
+            cure=f"write it as {' '.join(cluster.elements)} with pairs {' '.join(names)}",
         )
     if own.excluded:
         return cluster, own.values
     allowed = {tuple(p) for p in cluster.powers.tolist()}
     for powers in own.powers.tolist():
         if tuple(powers) not in allowed:
-            raise own.place.error(f"the powers {powers} leave an atom of this cluster untouched")
+            raise own.place.error(
+                f"the powers {' '.join(map(str, powers))} leave an atom of this cluster untouched",
+                cure="remove that row, or correct its powers",
+            )
     _check_orbits(cluster, own)
     if own.unique not in {-1, cluster.n_parameters, len(set(own.parameters.tolist()))}:
         raise own.place.error(
-            f"UNIQUE of this cluster must be {cluster.n_parameters}, or -1 in a reduced file; found {own.unique}"
+            f"UNIQUE of this cluster must be {cluster.n_parameters}, or -1 in a reduced file; found {own.unique}",
+            cure="correct it",
         )
     if np.array_equal(own.powers, cluster.powers) and np.array_equal(
         own.parameters, cluster.parameters
@@ -263,7 +286,8 @@ def _check_orbits(cluster: ClusterType, own: _Terms) -> None:
         ):
             raise own.place.error(
                 f"the row with powers {' '.join(map(str, powers))} contradicts another one: rows that differ by "
-                "a permutation of like atoms, and only those, have the same parameter number and coefficient"
+                "a permutation of like atoms, and only those, have the same parameter number and coefficient",
+                cure="make them alike, or write the file again",
             )
 
 
@@ -277,7 +301,9 @@ def _read_maps(
         clusters = basis.triplets if body == 3 else basis.quads
         if not clusters:
             if cursor.at(_MAPS[body]):
-                raise cursor.place.error(f"there is a map, but there are no {body}-body types")
+                raise cursor.place.error(
+                    f"there is a map, but there are no {body}-body types", cure="remove the map"
+                )
             continue
         numbers = {t.index: t.elements for t in terms[body]}
         canonical = {c.elements: c.index for c in clusters}
@@ -288,18 +314,26 @@ def _read_maps(
 def read_map(cursor: Cursor, body: int, right: dict[str, int], order: dict[int, int]) -> None:
     """Read a map and check it; `order` gives the canonical index for each index of the file."""
     words, place = cursor.expect(_MAPS[body])
-    number = parse_integer(words[0] if len(words) == 1 else "", _MAPS[body], place, minimum=1)
+    what, cure = _MAPS[body].rstrip(":"), f"write {len(right)}, the number of keys"
+    number = parse_integer(" ".join(words), what, place, minimum=1, cure=cure)
     if number != len(right):
-        raise place.error(f"{_MAPS[body]} must list {len(right)} keys, found {number}")
+        raise place.error(f"{what} must list {len(right)} keys, found {number}", cure=cure)
     seen: set[str] = set()
     for _ in range(number):
         row, at = cursor.row(2, "an index and a key")
         index = parse_integer(row[0], "the index of a map", at, minimum=-1)
         if row[1] not in right or row[1] in seen:
-            raise at.error(f"'{row[1]}' is not a key of these atom types, or is listed twice")
+            raise at.error(
+                f"'{row[1]}' is not a key of these atom types, or is listed twice",
+                cure=f"write each of {len(right)} keys once, or the file again",
+            )
         seen.add(row[1])
         if order.get(index, index) != right[row[1]]:
-            raise at.error(f"key {row[1]} has index {index}, which is another cluster")
+            wanted = right[row[1]]
+            own = next((i for i, canonical in order.items() if canonical == wanted), wanted)
+            raise at.error(
+                f"key {row[1]} has index {index}, which is another cluster", cure=f"write {own}"
+            )
 
 
 def _read_offsets(cursor: Cursor, n_types: int) -> Floats | None:
@@ -308,12 +342,16 @@ def _read_offsets(cursor: Cursor, n_types: int) -> Floats | None:
     words, place = cursor.expect("NO ENERGY OFFSETS:")
     if words != [str(n_types)]:
         raise place.error(
-            f"{n_types} energy offsets are needed, one per atom type, found {' '.join(words)}"
+            f"{n_types} energy offsets are needed, one per atom type, found '{' '.join(words)}'",
+            cure=f"write {n_types}, and as many lines 'ENERGY OFFSET i value' after it",
         )
     offsets = np.zeros(n_types)
     for i in range(n_types):
         words, place = cursor.expect("ENERGY OFFSET")
         if len(words) != 2 or words[0] != str(i + 1):
-            raise place.error(f"expected 'ENERGY OFFSET {i + 1}' and its value")
+            raise place.error(
+                f"expected 'ENERGY OFFSET {i + 1}' and its value, found '{' '.join(words)}' after ENERGY OFFSET",
+                cure="write that",
+            )
         offsets[i] = parse_number(words[1], "an energy offset", place)
     return offsets

@@ -1,11 +1,22 @@
-"""Writes `params.header`, `ff_groups.map` and `params.txt`, byte for byte as the ChIMES programs do."""
+"""Writes `params.header`, `ff_groups.map` and `params.txt`, byte for byte as the ChIMES programs do.
+
+Cutoffs, lengths, charges and masses with more digits than these programs keep are written in full, so that the file
+says the model that was fitted.
+"""
 
 from collections.abc import Sequence
 
 from ald_chimes_lsq.basis import Basis, ClusterType
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number
 from ald_chimes_lsq.params import Coefficients
-from ald_chimes_lsq.topology import Body, cluster_key, cluster_map, cluster_members, pair_map
+from ald_chimes_lsq.topology import (
+    Body,
+    cluster_key,
+    cluster_map,
+    cluster_members,
+    is_complete,
+    pair_map,
+)
 from ald_core.errors import InputError
 
 _TYPE_COLUMNS = "# TYPEIDX #\t# ATM_TYP #\t# ATMCHRG #\t# ATMMASS #"
@@ -93,7 +104,7 @@ def reduced_text(text: str, *, name: str = "parameter file") -> str:
     lines = text.split("\n")
     if not any(line.strip() == "ENDFILE" for line in lines):
         raise InputError(
-            "there is no ENDFILE line: the file is incomplete; write it again", path=name
+            "there is no ENDFILE line: the file is incomplete", path=name, cure="write it again"
         )
     out: list[str] = []
     position = 0
@@ -114,12 +125,16 @@ def _reduced_cluster(lines: list[str], start: int, name: str) -> tuple[list[str]
     words = lines[start].split()
     n_edges = len(words) - 5
     if n_edges not in {3, 6} or words[-4] != "UNIQUE:" or words[-2] != "TOTAL:":
-        raise place.error(f"'{lines[start].strip()}' is not understood; write the file again")
+        raise place.error(
+            f"'{lines[start].strip()}' is not understood", cure="write the file again"
+        )
     total = parse_integer(words[-1], "TOTAL", place, minimum=0)
     rows = [line.split() for line in lines[start + 3 : start + 3 + total]]
     # Index, one power per edge, equivalent, parameter, value.
     if len(rows) != total or any(len(row) != n_edges + 4 for row in rows):
-        raise place.error(f"this cluster does not have {total} complete rows; write the file again")
+        raise place.error(
+            f"this cluster does not have {total} complete rows", cure="write the file again"
+        )
     kept = [row for row in rows if abs(parse_number(row[-1], "a coefficient", place)) > NEGLIGIBLE]
     words[-3], words[-1] = "-1", str(len(kept))
     renumbered = [" ".join([str(i), *row[1:]]) for i, row in enumerate(kept)]
@@ -144,6 +159,7 @@ def with_penalty(
         raise InputError(
             f"there are {len(places)} lines 'FCUT TYPE:', so the penalty cannot be placed",
             path=name,
+            cure="write one such line",
         )
     new = [f"{phrase} DIST: {float(distance)!r}", f"{phrase} SCALING: {float(scaling)!r}"]
     before, after = lines[: places[0] + 1], lines[places[0] + 1 :]
@@ -181,15 +197,15 @@ def _preamble(basis: Basis) -> list[str]:
     ]
     for i, t in enumerate(basis.types):
         sign = "-" if t.charge < 0 else "+"
-        charge = sign if basis.fit_charges else f"{t.charge:g}"
-        lines.append(f"{i}\t\t{t.name}\t\t{charge}\t\t{t.mass:g}")
+        charge = sign if basis.fit_charges else _exact(t.charge)
+        lines.append(f"{i}\t\t{t.name}\t\t{charge}\t\t{_exact(t.mass)}")
     lines += ["", f"ATOM PAIRS: {len(basis.pairs)}", "", _PAIR_COLUMNS]
     for i, p in enumerate(basis.pairs):
-        fields = [str(i), p.first, p.second, f"{p.rmin:g}", f"{p.rmax:g}", basis.transform]
+        fields = [str(i), p.first, p.second, _exact(p.rmin), _exact(p.rmax), basis.transform]
         if basis.transform == "MORSE":
-            fields.append(f"{p.morse_lambda:g}")
-        lines.append("\t" + "".join(f"{field:<16}" for field in fields))
-    phi = f" {basis.cutoff.fraction:g}" if basis.cutoff.kind == "TERSOFF" else ""
+            fields.append(_exact(p.morse_lambda))
+        lines.append("\t" + "".join(f"{field:<15} " for field in fields))
+    phi = f" {_exact(basis.cutoff.fraction)}" if basis.cutoff.kind == "TERSOFF" else ""
     lines += ["", f"FCUT TYPE: {basis.cutoff.kind}{phi}"]
     for body in _bodies():
         for bound in ("S_MINIM", "S_MAXIM"):
@@ -207,9 +223,15 @@ def _special_block(basis: Basis, body: Body, bound: str) -> list[str]:
         values = cluster.rmin if inner else cluster.rmax
         words = [cluster_key(basis.types, members[cluster.index])]
         words += [basis.pairs[p].name for p in cluster.pairs]
-        words += [f"{v:.5f}" for v in values]
+        words += [_exact(v, ".5f") for v in values]
         rows.append((" " if inner else "") + " ".join(words) + " ")
     return ["", f"SPECIAL {body}B {bound}: SPECIFIC {len(rows)}", *rows] if rows else []
+
+
+def _exact(value: float, spec: str = "g") -> str:
+    """A number as the ChIMES programs write it, or in all its digits where they would write another number."""
+    text = format(value, spec)
+    return text if float(text) == value else repr(float(value))
 
 
 def _atoms_line(cluster: ClusterType) -> str:
@@ -248,7 +270,8 @@ def _cluster_section(basis: Basis, cluster: ClusterType, values: list[float]) ->
     pairs = f"   PAIRS: {_pairs_words(basis, cluster)}"
     if cluster.excluded:
         return [*lines, f"{pairs} EXCLUDED:{end}", ""]
-    lines.append(f"{pairs} UNIQUE: {cluster.n_parameters} TOTAL: {len(cluster.powers)}")
+    unique = cluster.n_parameters if is_complete(basis, cluster) else -1
+    lines.append(f"{pairs} UNIQUE: {unique} TOTAL: {len(cluster.powers)}")
     lines += [f"{_TERM_COLUMNS}|       parameter       ", "   " + "-" * 76]
     rows = _row_texts(cluster)
     lines += [f"{row} {value:21.13e}" for row, value in zip(rows, values, strict=True)]

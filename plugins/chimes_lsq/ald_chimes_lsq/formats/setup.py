@@ -15,6 +15,7 @@ from ald_chimes_lsq.formats.control_lines import Row
 from ald_chimes_lsq.formats.setup_sections import WITHOUT_EFFECT, Sections, read_sections
 from ald_chimes_lsq.formats.setup_tables import (
     ChargeConstraint,
+    missing_key,
     read_constraints,
     read_pair,
     read_types,
@@ -148,7 +149,7 @@ def _located(place: Place) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise Place(place.path, error.line or place.line).error(error.reason) from None
+        raise error.at(place.path, error.line or place.line) from None
 
 
 def _place(row: Row, path: Path) -> Place:
@@ -157,7 +158,7 @@ def _place(row: Row, path: Path) -> Place:
 
 def _required(keys: Mapping[str, Row], key: str, path: Path) -> Row:
     if key not in keys:
-        raise InputError(f"the key '# {key} #' is missing", path=path)
+        raise missing_key(key, path)
     return keys[key]
 
 
@@ -178,7 +179,10 @@ def _integer(
 def _count(row: Row, key: str, path: Path) -> int:
     """The n of `FIRST n`."""
     if len(row.words) < 2:
-        raise _place(row, path).error(f"{key}: '{row.words[0]}' needs a number of frames after it")
+        raise _place(row, path).error(
+            f"{key}: '{row.words[0]}' has no number of frames after it",
+            cure=f"write for example '{row.words[0]} 10'",
+        )
     return parse_integer(row.words[1], f"{key} {row.words[0]}", _place(row, path), minimum=0)
 
 
@@ -195,16 +199,11 @@ def _read_stress(keys: Mapping[str, Row], path: Path, n_frames: int) -> StressFi
         # Published files have the number of all frames after it.
         if len(row.words) > 1 and (n := _count(row, "FITSTRS", path)) < n_frames:
             raise _place(row, path).error(
-                f"FITSTRS: '{word} {n}' fits the stresses of all {n_frames} frames (NFRAMES), not of {n}; write "
-                f"'FIRSTALL {n}' or 'ALL'"
+                f"FITSTRS: '{word} {n}' fits the stresses of all {n_frames} frames (NFRAMES), not of {n}",
+                cure=f"write 'FIRSTALL {n}' or 'ALL'",
             )
         return StressFit("full")
-    try:
-        wanted = parse_boolean(word, "FITSTRS", _place(row, path))
-    except InputError:
-        raise _place(row, path).error(
-            f"FITSTRS '{word}' is unknown; it must be one of: false, true, FIRST n, ALL, FIRSTALL n"
-        ) from None
+    wanted = _plain(row, "FITSTRS", "false, true, FIRST n, ALL, FIRSTALL n", path)
     _refuse_number(row, "FITSTRS", path)
     return StressFit("diagonal" if wanted else "none")
 
@@ -212,8 +211,19 @@ def _read_stress(keys: Mapping[str, Row], path: Path, n_frames: int) -> StressFi
 def _refuse_number(row: Row, key: str, path: Path) -> None:
     if len(row.words) > 1:
         raise _place(row, path).error(
-            f"{key}: '{row.words[0]}' has nothing after it, found '{row.words[1]}'; remove that"
+            f"{key}: '{row.words[0]}' has nothing after it, found '{row.words[1]}'",
+            cure="remove that",
         )
+
+
+def _plain(row: Row, key: str, choices: str, path: Path) -> bool:
+    """A truth value where there are other choices too."""
+    try:
+        return parse_boolean(row.words[0], key, _place(row, path))
+    except InputError:
+        raise _place(row, path).error(
+            f"{key} '{row.words[0]}' is unknown", cure=f"write one of {choices}"
+        ) from None
 
 
 def _read_energy(keys: Mapping[str, Row], path: Path) -> EnergyFit:
@@ -222,12 +232,7 @@ def _read_energy(keys: Mapping[str, Row], path: Path) -> EnergyFit:
         return EnergyFit()
     if row.words[0] in _FIRST:
         return EnergyFit(True, _count(row, "FITENER", path))
-    try:
-        wanted = parse_boolean(row.words[0], "FITENER", _place(row, path))
-    except InputError:
-        raise _place(row, path).error(
-            f"FITENER '{row.words[0]}' is unknown; it must be one of: false, true, FIRST n"
-        ) from None
+    wanted = _plain(row, "FITENER", "false, true, FIRST n", path)
     _refuse_number(row, "FITENER", path)
     return EnergyFit(wanted)
 
@@ -237,7 +242,8 @@ def _read_trajectory(keys: Mapping[str, Row], path: Path) -> tuple[Path, bool]:
     multi = row.words[0] == "MULTI"
     if len(row.words) != (2 if multi else 1):
         raise _place(row, path).error(
-            f"TRJFILE takes one file name, or MULTI and the name of a list; found '{' '.join(row.words)}'"
+            f"'{' '.join(row.words)}' is no value of TRJFILE",
+            cure="write the name of a trajectory without blanks, or MULTI and the name of a list",
         )
     return path.parent / row.words[-1], multi
 
@@ -259,12 +265,15 @@ def _read_orders(keys: Mapping[str, Row], path: Path) -> tuple[int, int, int]:
     row = _required(keys, "PAIRTYP", path)
     place = _place(row, path)
     if row.words[0] != "CHEBYSHEV":
-        raise place.error(f"PAIRTYP '{row.words[0]}' is unknown; only CHEBYSHEV can be fitted")
+        raise place.error(
+            f"PAIRTYP '{row.words[0]}' cannot be fitted",
+            cure="write for example 'CHEBYSHEV 12 8 0'",
+        )
     numbers = row.words[1:]
     if len(numbers) not in {1, 2, 3, 5}:
         raise place.error(
-            "PAIRTYP takes 'CHEBYSHEV O2 [O3 [O4 [-1 1]]]'; "
-            f"found {len(numbers)} numbers after CHEBYSHEV"
+            f"found {len(numbers)} numbers after CHEBYSHEV: '{' '.join(numbers)}'",
+            cure="write one to three orders, and behind three perhaps the range '-1 1'",
         )
     words = zip(numbers[:3], ("2-body", "3-body", "4-body"), strict=False)
     orders = [parse_integer(token, f"the {body} order", place, minimum=0) for token, body in words]
@@ -272,7 +281,10 @@ def _read_orders(keys: Mapping[str, Row], path: Path) -> tuple[int, int, int]:
         [],
         [-1.0, 1.0],
     ):
-        raise place.error("the Chebyshev range must be '-1 1'; leave it out")
+        raise place.error(
+            f"the Chebyshev range must be '-1 1', found '{' '.join(numbers[3:])}'",
+            cure="leave it out",
+        )
     o2, o3, o4 = [*orders, 0, 0][:3]
     with _located(place):
         check_orders((o2, o3, o4))
@@ -298,7 +310,8 @@ def _read_cutoff(keys: Mapping[str, Row], path: Path) -> Cutoff:
         return Cutoff()
     if len(row.words) < 2:
         raise place.error(
-            "TERSOFF needs a number between 0 and 1 after it, for example 'TERSOFF 0.5'"
+            "TERSOFF has no number between 0 and 1 after it",
+            cure="write for example 'TERSOFF 0.5'",
         )
     return Cutoff("TERSOFF", parse_fraction(row.words[1], place))
 
@@ -315,11 +328,15 @@ def _read_inner(keys: Mapping[str, Row], path: Path) -> InnerRule:
         return InnerRule(cast("Literal['ZERO_DERIV', 'CONSTANT_DERIV']", kind))
     if len(row.words) < 2:
         raise place.error(
-            "CHEBYFIX SMOOTH needs a distance in Å after it, for example 'SMOOTH 0.01'"
+            "CHEBYFIX SMOOTH has no distance after it",
+            cure="write it in Å, for example 'SMOOTH 0.01'",
         )
     distance = parse_number(row.words[1], "the distance of SMOOTH", place)
     if distance <= 0.0:
-        raise place.error(f"the distance of SMOOTH must be positive, found {row.words[1]}")
+        raise place.error(
+            f"the distance of SMOOTH must be positive, found {row.words[1]}",
+            cure="write it in Å, for example 'SMOOTH 0.01'",
+        )
     return InnerRule("SMOOTH", distance)
 
 
@@ -332,11 +349,12 @@ def _read_basis(
 ) -> Basis:
     transform = _read_transform(sections.keys, path)
     if sections.pairs is None:
-        raise InputError("the table '# PAIRIDX #  # ATM_TY1 # ...' is missing", path=path)
+        raise missing_key("PAIRIDX", path)
     for exclusion in sections.exclusions:
         if len(exclusion.names) < 3 and not hierarchical:
             raise Place(path, exclusion.line).error(
-                "types and pairs can only be excluded in a hierarchical fit; add '# HIERARC #' with true"
+                f"'{' '.join(exclusion.names)}': types and pairs can be excluded in a hierarchical fit only",
+                cure="add '# HIERARC #' with true, or remove the exclusion",
             )
     names = {t.name for t in types}
     pairs = [read_pair(row, path, names, transform) for row in sections.pairs.rows]

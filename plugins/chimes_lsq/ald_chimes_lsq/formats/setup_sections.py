@@ -111,7 +111,8 @@ def read_sections(text: str, path: Path) -> Sections:
             position += len(special.clusters)
         elif not row.words[0].startswith("#"):
             raise Place(path, row.line).error(
-                f"'{' '.join(row.words)}' belongs to no keyword; comments begin with '!'"
+                f"'{' '.join(row.words)}' belongs to no key",
+                cure="remove it, or put '!' before what is a comment",
             )
     return Sections(
         keys=keys,
@@ -133,8 +134,8 @@ def _keyword(row: Row, path: Path) -> str | None:
     has_more = len(row.words) > 3 and row.key not in (*_TABLES, "TRJFILE")
     if has_more and row.key in _KNOWN:
         raise Place(path, row.line).error(
-            f"the key {row.key} is written '{' '.join(row.words)[:60]}'; "
-            f"write '# {row.key} #' on a line of its own and the value on the next line"
+            f"the key {row.key} is written '{' '.join(row.words)[:60]}'",
+            cure=f"write '# {row.key} #' on a line of its own and the value on the next line",
         )
     return None if has_more else row.key
 
@@ -143,7 +144,9 @@ def _refuse_repeated(
     found: dict[str, Row] | dict[str, Table], key: str, row: Row, path: Path
 ) -> None:
     if key in found:
-        raise Place(path, row.line).error(f"{key} is given twice, first at line {found[key].line}")
+        raise Place(path, row.line).error(
+            f"{key} is given twice, first at line {found[key].line}", cure="remove one of them"
+        )
 
 
 def _begins_keyword(row: Row) -> bool:
@@ -159,13 +162,15 @@ def _rows_before_keyword(rows: Sequence[Row], start: int) -> tuple[Row, ...]:
 
 def _value(rows: Sequence[Row], position: int, key: str, row: Row, path: Path) -> Row:
     if position >= len(rows) or _begins_keyword(rows[position]):
-        raise Place(path, row.line).error(f"the key {key} has no value; it stands on the next line")
+        raise Place(path, row.line).error(
+            f"the key {key} has no value", cure="write it on the next line"
+        )
     value = rows[position]
     most = _MOST_WORDS.get(key, 1)
     if len(value.words) > most:
         raise Place(path, value.line).error(
-            f"{key} takes {most} words at most, found '{' '.join(value.words)[:60]}'; "
-            "remove the rest, or put '!' before a comment"
+            f"{key} takes {most} words at most, found '{' '.join(value.words)[:60]}'",
+            cure="remove the rest, or put '!' before a comment",
         )
     return value
 
@@ -176,15 +181,16 @@ def _check_columns(name: str, heading: Row, table: Table, path: Path) -> None:
     for place, (found, right) in enumerate(zip(names, _COLUMNS[name], strict=False), start=2):
         if found != right and found in _COLUMNS[name] and right in _COLUMNS[name]:
             raise Place(path, heading.line).error(
-                f"column {place} of the table {name} is {right}, found {found}; keep the order "
-                f"{' '.join(_COLUMNS[name])}"
+                f"column {place} of the table {name} is {right}, found {found}",
+                cure=f"keep the order {' '.join(_COLUMNS[name])}",
             )
     most = max(len(names), len(_COLUMNS[name])) + 1
     for row in table.rows:
         if len(row.words) > most:
             raise Place(path, row.line).error(
                 f"{len(row.words)} words, but the table {name} has {most} columns: "
-                f"'{' '.join(row.words)[:60]}'; remove what is too much"
+                f"'{' '.join(row.words)[:60]}'",
+                cure="remove what is too much",
             )
 
 
@@ -197,7 +203,8 @@ def _rows_of_list(
     found = _rows_before_keyword(rows, position)[:number]
     if len(found) < number:
         raise Place(path, row.line).error(
-            f"{number} lines are announced, but only {len(found)} follow before the next keyword"
+            f"{number} lines are announced, but only {len(found)} follow before the next key",
+            cure="correct the number or the lines",
         )
     return found
 
@@ -209,14 +216,17 @@ def _read_exclusions(
     bodies = ("1B", "2B", "3B", "4B")
     if len(row.words) != 4 or row.words[1] not in bodies or row.words[2] != "INTERACTION:":
         raise place.error(
-            f"'{' '.join(row.words)}' is not understood; write for example 'EXCLUDE 3B INTERACTION: 1'"
+            f"'{' '.join(row.words)}' is not understood",
+            cure="write for example 'EXCLUDE 3B INTERACTION: 1'",
         )
     body = int(row.words[1][0])
     exclusions = []
     for listed in _rows_of_list(rows, position, row, row.words[3], path):
         if len(listed.words) != body:
             raise Place(path, listed.line).error(
-                f"an excluded {body}-body interaction has {body} names, found {len(listed.words)}"
+                f"an excluded {body}-body interaction has {body} names, found {len(listed.words)}: "
+                f"'{' '.join(listed.words)[:60]}'",
+                cure=f"write {body} atom types",
             )
         exclusions.append(Exclusion(listed.words, listed.line))
     return tuple(exclusions)
@@ -234,7 +244,8 @@ def parse_special(row: Row, lines: Sequence[Row], path: Path) -> SpecialCutoffs:
     place = Place(path, row.line)
     if len(row.words) != 5 or row.words[2] not in {"S_MINIM:", "S_MAXIM:"}:
         raise place.error(
-            f"'{' '.join(row.words)}' is not understood; write for example 'SPECIAL 3B S_MAXIM: ALL 5.0'"
+            f"'{' '.join(row.words)}' is not understood",
+            cure="write for example 'SPECIAL 3B S_MAXIM: ALL 5.0'",
         )
     body = cast("Body", int(parse_word(row.words[1], "SPECIAL", ("3B", "4B"), place)[0]))
     bound = cast("Literal['S_MINIM', 'S_MAXIM']", row.words[2].rstrip(":"))
@@ -247,8 +258,8 @@ def parse_special(row: Row, lines: Sequence[Row], path: Path) -> SpecialCutoffs:
         inside = Place(path, listed.line)
         if len(listed.words) != 1 + 2 * n_edges:
             raise inside.error(
-                f"a special {body}-body cutoff has a cluster name, {n_edges} pair names and {n_edges} "
-                f"values; found {len(listed.words)} words"
+                f"expected {1 + 2 * n_edges} words of a special {body}-body cutoff, found {len(listed.words)}",
+                cure=f"write a cluster name, {n_edges} pair names and {n_edges} values",
             )
         values = tuple(parse_cutoff(word, inside) for word in listed.words[1 + n_edges :])
         clusters.append(
@@ -261,9 +272,14 @@ def parse_cutoff(token: str, place: Place) -> float:
     """Read a cutoff distance, Å."""
     value = parse_number(token, "a special cutoff", place)
     if value < 0.0:
-        raise place.error(f"a special cutoff must not be negative, found {token}")
+        raise place.error(
+            f"a special cutoff must not be negative, found {token}", cure="write it in Å"
+        )
     if value > MAX_CUTOFF:
-        raise place.error(f"a special cutoff must be at most {MAX_CUTOFF:g} Å, found {token}")
+        raise place.error(
+            f"a special cutoff must be at most {MAX_CUTOFF:g} Å, found {token}",
+            cure="write it in Å",
+        )
     return value
 
 
@@ -273,5 +289,6 @@ def _refuse_second_special(
     for old in specials:
         if (old.body, old.bound) == (new.body, new.bound):
             raise Place(path, new.line).error(
-                f"SPECIAL {new.body}B {new.bound} is given twice, first on line {old.line}"
+                f"SPECIAL {new.body}B {new.bound} is given twice, first at line {old.line}",
+                cure="remove one of them, or write one list",
             )

@@ -8,6 +8,10 @@ import attrs
 from ald_chimes_lsq.formats.setup import FitSetup
 from ald_chimes_lsq.formats.tokens import Place, parse_integer, parse_number, read_text
 from ald_chimes_lsq.formats.xyzf import XyzfFrame, stream_xyzf
+from ald_core.errors import InputError
+
+_WORDS = frozenset({2, 3, 5, 6})
+"""How many a line has."""
 
 
 @attrs.frozen
@@ -42,24 +46,29 @@ def read_traj_list(path: Path | str, base: Path | None = None) -> list[Trajector
     lines = read_text(path).split("\n")
     rows = [(n, line.split()) for n, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
-        raise Place(path).error("the list is empty; its first line is the number of trajectories")
+        raise Place(path).error(
+            "the list is empty", cure="write the number of trajectories, and a line for each"
+        )
     line, words = rows[0]
     place = Place(path, line)
     if len(words) != 1:
         raise place.error(
-            f"the first line must be the number of trajectories, found '{' '.join(words)}'"
+            f"the first line must be the number of trajectories, found '{' '.join(words)}'",
+            cure=f"write {len(rows)} there" if len(words) in _WORDS else "write it",
         )
     number = parse_integer(words[0], "the number of trajectories", place, minimum=1)
     if len(rows) - 1 != number:
         raise place.error(
-            f"{number} trajectories are announced, but {len(rows) - 1} lines follow; "
-            "correct the number or the list"
+            f"{number} trajectories are announced, but {len(rows) - 1} lines follow",
+            cure="correct the number or the list",
         )
     folders = [path.parent] if base is None else [base, path.parent]
     entries = [_read_entry(words, Place(path, line), folders) for line, words in rows[1:]]
     used = [entry for entry in entries if entry.n_frames > 0]
     if not used:
-        raise place.error("all trajectories of this list have 0 frames")
+        raise place.error(
+            "all trajectories of this list have 0 frames", cure="write how many to use of each"
+        )
     return used
 
 
@@ -75,22 +84,38 @@ def iterate_trajectories(setup: FitSetup) -> Iterator[tuple[TrajectoryEntry, Xyz
         alone = TrajectoryEntry(setup.n_frames, setup.trajectory)
         n = yield from _iterate_entry(alone, setup.n_frames)
         if n < setup.n_frames:
-            raise wanted.error(_too_few("NFRAMES is", setup.n_frames, setup.trajectory, n))
+            raise _too_few("NFRAMES is", setup.n_frames, setup.trajectory, n, wanted)
         return
     entries = read_traj_list(setup.trajectory, setup.path.parent)
     total = sum(entry.n_frames for entry in entries)
     if total < setup.n_frames:
         raise wanted.error(
-            f"NFRAMES is {setup.n_frames}, but the trajectories of {setup.trajectory.name} have {total} frames; "
-            "set NFRAMES to that number"
+            f"NFRAMES is {setup.n_frames}, but the trajectories of {setup.trajectory.name} have {total} frames",
+            cure=f"write at most {total}",
         )
-    left = setup.n_frames
+    yield from iterate_list(setup.trajectory, entries, setup.n_frames)
+
+
+def iterate_list(
+    path: Path, entries: Sequence[TrajectoryEntry], n_frames: int
+) -> Iterator[tuple[TrajectoryEntry, XyzfFrame]]:
+    """Read the first frames of the trajectories of a list, one after another.
+
+    Args:
+        path: of the list, for messages.
+        entries: of the list.
+        n_frames: how many altogether, at most those of all entries.
+
+    Raises:
+        InputError: a trajectory is missing or malformed, or has fewer frames than the list says.
+    """
+    left = n_frames
     for entry in entries:
-        place = Place(setup.trajectory, entry.line)
+        place = Place(path, entry.line)
         _check_presence(entry.path, place)
         n = yield from _iterate_entry(entry, min(left, entry.n_frames))
         if n < min(left, entry.n_frames):
-            raise place.error(_too_few("the list says", entry.n_frames, entry.path, n))
+            raise _too_few("the list says", entry.n_frames, entry.path, n, place)
         left -= n
         if left == 0:
             return
@@ -107,14 +132,16 @@ def _iterate_entry(
     return n
 
 
-def _too_few(what: str, wanted: int, path: Path, found: int) -> str:
-    return f"{what} {wanted}, but {path.name} has {found} frames; correct the number"
+def _too_few(what: str, wanted: int, path: Path, found: int, place: Place) -> InputError:
+    return place.error(
+        f"{what} {wanted}, but {path.name} has {found} frames", cure=f"write at most {found}"
+    )
 
 
 def _check_presence(path: Path, place: Place) -> None:
     """Complain about a name that is in a file, where it stands."""
     if not _is_present(path):
-        raise place.error(f"there is no file '{path}'; correct the name")
+        raise place.error(f"there is no file '{path}'", cure="correct the name")
 
 
 def _is_present(path: Path) -> bool:
@@ -129,23 +156,25 @@ def _find(name: str, folders: Sequence[Path], place: Place) -> Path:
         return paths[0]
     found = [path for path in paths if _is_present(path)]
     if not found:
-        raise place.error(f"there is neither {paths[0]} nor {paths[1]}; correct the name")
+        raise place.error(f"there is neither {paths[0]} nor {paths[1]}", cure="correct the name")
     return found[0]
 
 
 def _read_entry(words: list[str], place: Place, folders: Sequence[Path]) -> TrajectoryEntry:
-    if len(words) not in {2, 3, 5, 6}:
+    if len(words) not in _WORDS:
         raise place.error(
-            "a line is 'frames file', 'frames file temperature', 'frames file F S E' or "
-            f"'frames file temperature F S E' (F, S, E flags of labels); found {len(words)} words: "
-            f"'{' '.join(words)[:80]}'"
+            f"'{' '.join(words)[:80]}' is no line of a list",
+            cure="write 'frames file', 'frames file temperature', 'frames file F S E' or "
+            "'frames file temperature F S E' (F, S, E flags of labels)",
         )
     n_frames = parse_integer(words[0], "the number of frames", place, minimum=0)
     temperature = None
     if len(words) in {3, 6}:
         temperature = parse_number(words[2], "the temperature", place)
         if temperature < 0.0:
-            raise place.error(f"the temperature must not be negative, found {words[2]}")
+            raise place.error(
+                f"the temperature must not be negative, found {words[2]}", cure="write it in K"
+            )
     flags = ["" if word == "None" else word for word in words[-3:]] if len(words) > 3 else [""] * 3
     force, stress, energy = flags
     path = folders[0] / words[1] if n_frames == 0 else _find(words[1], folders, place)

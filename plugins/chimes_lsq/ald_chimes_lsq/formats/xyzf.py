@@ -6,7 +6,6 @@ element, position and force.
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -16,9 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.formats.setup import StressRows
-from ald_chimes_lsq.formats.tokens import MAX_NUMBER, Place, parse_integer, parse_number
+from ald_chimes_lsq.formats.tokens import (
+    MAX_NUMBER,
+    Place,
+    decode,
+    parse_integer,
+    parse_number,
+    reading,
+)
 from ald_chimes_lsq.new_files import write_file
-from ald_core.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -26,9 +31,10 @@ _PIECE = 10_000
 """Atoms that are read at a time."""
 NON_ORTHO = "NON_ORTHO"
 _LAYOUTS = (
-    "a header is 'Lx Ly Lz' or 'NON_ORTHO ax ay az bx by bz cx cy cz', then nothing, 3 or 6 stresses, "
+    "write 'Lx Ly Lz' or 'NON_ORTHO ax ay az bx by bz cx cy cz', then nothing, 3 or 6 stresses, "
     "then perhaps the energy"
 )
+_NUMBER_OF_ATOMS = "write the number of atoms, alone in its line"
 
 
 @attrs.frozen(eq=False)
@@ -69,7 +75,8 @@ class XyzfFrame:
             found = [f"{len(own)} stresses" if own else "no stresses"]
             found.append("no energy" if self.energy is None else "an energy")
             raise Place(self.path, self.line).error(
-                f"the fit asks for {' and '.join(wanted)} (FITSTRS, FITENER), but this frame has {' and '.join(found)}"
+                f"the fit asks for {' and '.join(wanted)} (FITSTRS, FITENER), but this frame has {' and '.join(found)}",
+                cure="add them to the line, or change these keys",
             )
         return own[:count] or None, self.energy if energy else None
 
@@ -87,7 +94,10 @@ def read_xyzf(path: Path | str, n_frames: int | None = None) -> list[XyzfFrame]:
     path = Path(path)
     frames = list(stream_xyzf(path, n_frames))
     if n_frames is not None and len(frames) < n_frames:
-        raise Place(path).error(f"{n_frames} frames are asked for, but the file has {len(frames)}")
+        raise Place(path).error(
+            f"{n_frames} frames are asked for, but the file has {len(frames)}",
+            cure="ask for fewer, or add frames",
+        )
     return frames
 
 
@@ -98,50 +108,37 @@ def stream_xyzf(path: Path, n_frames: int | None = None) -> Iterator[XyzfFrame]:
         InputError: a frame is truncated or malformed, or there are none.
     """
     last = None
-    with _reading(path) as stream:
+    with reading(path), path.open("rb") as stream:
         for last in itertools.islice(_iterate(stream, path), n_frames):
             yield last
         if last is not None and n_frames is not None:
             _check_end(stream, last)
     if last is None and n_frames != 0:
-        raise Place(path).error("there are no frames in this file")
+        raise Place(path).error("there are no frames in this file", cure="give one that has some")
 
 
 def read_frame(path: Path, offset: int, line: int) -> XyzfFrame:
     """Read the frame whose number of atoms is at a byte of a file, in a line that is known."""
-    with _reading(path) as stream:
+    with reading(path), path.open("rb") as stream:
         stream.seek(offset)
         for frame in _iterate(stream, path, line):
             return frame
-    raise Place(path, line).error("the frame is no longer there; the file was changed")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file; what goes wrong while it is read is told in one sentence."""
-    if "\0" in str(path):
-        raise InputError("a file name cannot have a NUL byte", path=repr(str(path)))
-    try:
-        with path.open("rb") as stream:
-            yield stream
-    except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
-    except UnicodeDecodeError:
-        raise InputError("this is not a text file (not valid UTF-8)", path=path) from None
-    except OSError as error:
-        shown = path if len(path.name) < 256 else path.with_name(f"{path.name[:40]}…")
-        raise InputError(f"cannot be read ({error.strerror})", path=shown) from None
+    raise Place(path, line).error(
+        "the frame is no longer there, because the file was changed meanwhile",
+        cure="run again when nothing writes to it",
+    )
 
 
 def _check_end(stream: BinaryIO, last: XyzfFrame) -> None:
     """Refuse anything behind the last frame that is used but another one, since its number of atoms may be wrong."""
     start = (last.line or 0) + len(last.elements) + 1
     for number, line in enumerate(stream, start=start):
-        if words := line.decode().split():
+        place = Place(last.path, number)
+        if words := decode(line, place).split():
             if len(words) > 1 or not words[0].isdigit():
-                raise Place(last.path, number).error(
-                    f"expected the number of atoms of the next frame, found '{' '.join(words)[:60]}'; "
-                    "is the number of atoms of the frame before right?"
+                raise place.error(
+                    f"expected the number of atoms of the next frame, found '{' '.join(words)[:60]}'",
+                    cure="write it, or correct the number of atoms of the frame before",
                 )
             return
 
@@ -156,28 +153,31 @@ def _iterate(stream: BinaryIO, path: Path | None, line: int = 1) -> Iterator[Xyz
     number = line - 1
     while text := stream.readline():
         number += 1
-        words = text.decode().split()
+        place = Place(path, number)
+        words = decode(text, place).split()
         if not words:
             continue
-        place = Place(path, number)
         if len(words) != 1:
             raise place.error(
-                f"expected the number of atoms of the next frame, found '{' '.join(words)[:60]}'"
+                f"expected the number of atoms of the next frame, found '{' '.join(words)[:60]}'",
+                cure=_NUMBER_OF_ATOMS,
             )
-        n_atoms = parse_integer(words[0], "the number of atoms", place, minimum=1)
+        what = "the number of atoms"
+        n_atoms = parse_integer(words[0], what, place, minimum=1, cure=_NUMBER_OF_ATOMS)
         offset = stream.tell() - len(text)
-        header, rows = stream.readline().decode().split(), _read_rows(stream, n_atoms)
+        header = decode(stream.readline(), Place(path, number + 1)).split()
+        rows = _read_rows(stream, n_atoms, Place(path, number + 2))
         filled = [row for row in rows if row]
         if len(filled) < n_atoms and not any(later.strip() for later in stream):
             raise place.error(
-                f"a frame of {n_atoms} atoms begins here, but the file ends after {len(filled)} of them; "
-                "it is truncated"
+                f"a frame of {n_atoms} atoms begins here, but the file ends after {len(filled)} of them",
+                cure="correct the number of atoms, or complete or remove the frame",
             )
         yield _read_frame(tuple(header), rows, Place(path, number + 1), offset)
         number += n_atoms + 1
 
 
-def _read_rows(stream: BinaryIO, n_atoms: int) -> list[list[str]]:
+def _read_rows(stream: BinaryIO, n_atoms: int, place: Place) -> list[list[str]]:
     """Words of the lines of so many atoms; fewer at the end of the file, or behind a line that is not one of an atom.
 
     So a wrong number of atoms does not bring the whole file into memory.
@@ -185,7 +185,8 @@ def _read_rows(stream: BinaryIO, n_atoms: int) -> list[list[str]]:
     rows: list[list[str]] = []
     while len(rows) < n_atoms:
         lines = list(itertools.islice(stream, min(n_atoms - len(rows), _PIECE)))
-        more = [line.split() for line in b"".join(lines).decode().split("\n")]
+        text = decode(b"".join(lines), Place(place.path, (place.line or 0) + len(rows)))
+        more = [line.split() for line in text.split("\n")]
         # Behind the last newline nothing is left.
         rows += more[: len(lines)]
         if len(lines) < _PIECE or any(len(row) != 7 for row in rows[-len(lines) :]):
@@ -232,7 +233,7 @@ def _read_frame(
     if numbers is None:
         for number, row in enumerate(rows, start=1):
             _check_atom(row, Place(place.path, (place.line or 0) + number))
-        raise place.error("the atoms of this frame cannot be read")
+        raise place.error("the atoms of this frame cannot be read", cure="write the frame again")
     return XyzfFrame(
         elements=tuple(row[0] for row in rows),
         cell=cell,
@@ -264,13 +265,27 @@ def _numbers(rows: Sequence[Sequence[str]]) -> Floats | None:
 def _check_atom(row: Sequence[str], place: Place) -> None:
     if len(row) != 7:
         raise place.error(
-            f"an atom has 7 columns (element, position, force), found {len(row)}: '{' '.join(row)[:60]}'; "
-            "is the number of atoms of this frame right?"
+            f"an atom has 7 columns (element, position, force), found {len(row)}: '{' '.join(row)[:60]}'",
+            cure="write these, or correct the number of atoms of this frame",
         )
     if not row[0][0].isalpha():
-        raise place.error(f"expected the name of an element, found '{row[0]}'")
+        raise place.error(
+            f"expected the name of an element, found '{row[0]}'",
+            cure="write it before the position",
+        )
     for word, what in zip(row[1:], ("position",) * 3 + ("force",) * 3, strict=True):
         parse_number(word, f"a {what}", place)
+
+
+def check_volume(cell: Floats, words: Sequence[str], place: Place) -> None:
+    """Refuse cell vectors (3, 3), read from some words, that lie in a plane."""
+    # Volume of the parallelepiped of unit vectors: zero for a flat cell of any size.
+    lengths = np.linalg.norm(cell, axis=1)
+    if not lengths.all() or abs(np.linalg.det(cell / lengths[:, None])) < 1e-6:
+        raise place.error(
+            f"the cell has no volume: {' '.join(words)}",
+            cure="write three vectors that span one, in Å",
+        )
 
 
 def _read_header(
@@ -280,7 +295,10 @@ def _read_header(
     width = _cell_width(words)
     rest = len(words) - width
     if rest not in {0, 1, 3, 4, 6, 7}:
-        raise place.error(f"{_LAYOUTS}; found {len(words)} words: '{' '.join(words)[:80]}'")
+        raise place.error(
+            f"a header with {len(words)} words is not understood: '{' '.join(words)[:80]}'",
+            cure=_LAYOUTS,
+        )
     first = 1 if width == 10 else 0
     numbers = [parse_number(word, "a number of the header", place) for word in words[first:]]
     if width == 10:
@@ -289,12 +307,10 @@ def _read_header(
         cell = np.diag(numbers[:3])
         if min(numbers[:3]) <= 0.0:
             raise place.error(
-                f"the lengths of the cell must be positive, found {' '.join(words[:3])}"
+                f"the lengths of the cell must be positive, found {' '.join(words[:3])}",
+                cure="write them in Å",
             )
-    # Volume of the parallelepiped of unit vectors: zero for a flat cell of any size.
-    lengths = np.linalg.norm(cell, axis=1)
-    if not lengths.all() or abs(np.linalg.det(cell / lengths[:, None])) < 1e-6:
-        raise place.error(f"the cell has no volume: {' '.join(words[first:width])}")
+    check_volume(cell, words[first:width], place)
     labels = numbers[width - first :]
     energy = labels.pop() if rest % 3 == 1 else None
     return cell, tuple(labels) or None, energy
