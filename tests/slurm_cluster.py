@@ -89,6 +89,8 @@ class SlurmCluster:
         self.folder.chmod(0o755)
         self.nodes = [f"n{i + 1}" for i in range(nodes)]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.killed = False
+        self.first_id = 1
         self._configure(cpus, extra)
 
     def _configure(self, cpus: int, extra: str) -> None:
@@ -157,6 +159,7 @@ class SlurmCluster:
     def stop_controller(self, number: int = signal.SIGTERM) -> None:
         """End slurmctld, with SIGKILL in the middle of whatever it does."""
         process = self.processes.pop("slurmctld")
+        self.killed = self.killed or number == signal.SIGKILL
         process.send_signal(number)
         process.wait(30)
 
@@ -194,7 +197,15 @@ class SlurmCluster:
         return {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in lines}
 
     def recover(self) -> None:
-        """No jobs, a controller, and all nodes up: as at the start."""
+        """No jobs, a controller, and all nodes up: as at the start; ids that it has lost are not given again."""
+        if self.killed:
+            if "slurmctld" in self.processes:
+                self.stop_controller()
+            self.killed = False
+            self.first_id += 1000
+            path = self.folder / "slurm.conf"
+            lines = [x for x in path.read_text().splitlines() if not x.startswith("FirstJobId=")]
+            path.write_text("\n".join([*lines, f"FirstJobId={self.first_id}", ""]))
         if "slurmctld" not in self.processes:
             self.start_controller()
         wait_until(lambda: self.run("scontrol", "ping", check=False).count("is UP"))

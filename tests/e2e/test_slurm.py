@@ -71,6 +71,33 @@ def test_the_bytes_are_those_of_the_local_scheduler(through_slurm, undisturbed):
     assert "exec srun --nodes=1 --ntasks=1" in script
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ('queue = "no such"', "resources.md: Slurm would refuse: Invalid partition name specified"),
+        ('memory = "9TB"', "resources.md: Slurm would refuse: "),
+        (
+            'account = "-A"',
+            "resources.md.account: '-A' cannot stand for account: one line without a leading dash",
+        ),
+        (
+            'extra = ["#SBATCH --nonsense"]',
+            "resources.md: Slurm would refuse: sbatch: unrecognized",
+        ),
+    ],
+    ids=["partition", "memory", "account", "line"],
+)
+def test_check_says_what_slurm_would_refuse(through_slurm, wrong, words):
+    study, ledger = through_slurm
+    study.write((LOCAL, f"{SLURM}\n[resources.md]\n{wrong}\n"))
+    outcome = study.ald("check")
+    assert outcome.status == 2
+    assert "Traceback" not in outcome.err
+    assert words in outcome.err
+    assert not (study.path / ".ald").exists()
+    assert ledger.read_text() == ""
+
+
 def test_kill_9_at_random_moments(through_slurm, undisturbed):
     study, ledger = through_slurm
     dice = random.Random(11)

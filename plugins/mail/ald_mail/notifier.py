@@ -88,6 +88,10 @@ class MailNotifier(Notifier):
             login = Login(self.user, find_password(host, self.user, self.password_variable))
         send_by_smtp(host, port, self.security, login, message, self.timeout)
 
+    def secrets(self) -> tuple[str, ...]:
+        """The variable with the password."""
+        return () if self.password_variable is None else (self.password_variable,)
+
     def warnings(self) -> list[str]:
         """A missing program or password, which may be there when it is needed."""
         try:

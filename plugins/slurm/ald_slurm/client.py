@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -42,10 +42,14 @@ class Answer:
         return lines[-1] if lines else f"exit status {self.status}"
 
 
-def environment(more: Iterable[str]) -> Mapping[str, str]:
-    """That of this process, as far as it is on the list or in `more`."""
+def environment(more: Iterable[str], withhold: Collection[str] = ()) -> Mapping[str, str]:
+    """That of this process, as far as it is on the list or in `more`, and not in `withhold`."""
     wanted = NAMES | set(more)
-    return {k: v for k, v in os.environ.items() if k in wanted or k.startswith(PREFIXES)}
+    return {
+        k: v
+        for k, v in os.environ.items()
+        if (k in wanted or k.startswith(PREFIXES)) and k not in withhold
+    }
 
 
 def ask(command: Sequence[str], variables: Mapping[str, str], timeout: float) -> Answer:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
-from attrs.validators import ge, gt, optional
+from attrs.validators import deep_iterable, ge, gt, optional
 
 from ald_core.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
 from ald_core.options import option
@@ -22,6 +22,8 @@ from ald_slurm import words
 from ald_slurm.client import Answer, ask, environment
 
 OUTPUT = "slurm.out"
+PREFIX = "ald-"
+"""Of the names of all jobs of all studies"""
 TAIL = 20_000
 """Bytes at the end of the output of a job in which Slurm's last words are looked for"""
 ACCOUNTING_PAUSE = 300.0
@@ -29,7 +31,18 @@ ACCOUNTING_PAUSE = 300.0
 ACCOUNTING_DAYS = 7
 CANCELLED_AT_ONCE = 200
 _LINE = re.compile(r"(\d+)\|([A-Z_]+)\|(.*)\|([^|]*)\|(ald-[\w.-]+)")
-_FORBIDDEN = re.compile(r"#SBATCH\b.*?\s(--array|--wait|--test-only|--wrap|-a|-W)(?=[=\s\d]|$)")
+_FORBIDDEN = re.compile(
+    r"#SBATCH\b.*?\s(--array|--wait|--test-only|--wrap|-a|-W)(?=[=\s\d]|$)|#SBATCH\b.*?\s(--clusters?(?=[=\s]|$)|-M)"
+)
+_OF_SLURM = re.compile(r"(SLURM|SBATCH|SQUEUE|SACCT|SCANCEL|SCONTROL)_(?!CONF$).*")
+
+
+def _harmless(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    del field
+    if _OF_SLURM.fullmatch(value):
+        raise ValueError(
+            f"{value} would change what Slurm is asked for; say in [resources] what jobs need"
+        )
 
 
 @attrs.define(kw_only=True, slots=False)
@@ -69,7 +82,10 @@ class SlurmScheduler(Scheduler):
         60.0, help="seconds to wait for the other commands", validator=gt(0.0), identity=False
     )
     environment: tuple[str, ...] = option(
-        (), help="more variables of this shell that jobs get, by name", identity=False
+        (),
+        help="more variables of this shell that jobs get, by name",
+        validator=deep_iterable(_harmless),
+        identity=False,
     )
 
     def __attrs_post_init__(self) -> None:
@@ -92,7 +108,8 @@ class SlurmScheduler(Scheduler):
             raise SubmitRefused(forbidden)
         self._keep_the_rate()
         try:
-            answer = self._ask(["sbatch", *arguments(job)], self.submit_timeout)
+            variables = environment(self.environment, job.withhold)
+            answer = ask(["sbatch", *arguments(job)], variables, self.submit_timeout)
         except OSError as error:
             busy = error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
             raise SubmitRefused(f"sbatch cannot be started: {error}", retry_later=busy) from error
@@ -107,10 +124,11 @@ class SlurmScheduler(Scheduler):
         raise SubmitUncertain(f"sbatch: {answer.complaint}")
 
     def find(self, prefix: str) -> dict[str, list[JobStatus]]:
-        """One squeue for all jobs of this user, also those that ended a short time ago."""
+        """One squeue for all jobs of this user, also in hidden partitions and those that ended a short time ago."""
         answer = self._query(
-            "squeue", "--me", "--states=all", "--noheader", "--format=%A|%T|%r|%B|%j"
-        )
+            "squeue", "--me", "--all", "--federation", "--states=all", "--noheader",
+            "--format=%A|%T|%r|%B|%j",
+        )  # fmt: skip
         jobs: dict[str, list[JobStatus]] = {}
         for line in answer.out.splitlines():
             match = _LINE.fullmatch(line)
@@ -205,7 +223,7 @@ class SlurmScheduler(Scheduler):
         now = time.monotonic()
         if self._accounted_at is None:
             return None
-        if name not in self._accounts and now - self._accounted_at > ACCOUNTING_PAUSE:
+        if self._ending(name) is None and now - self._accounted_at > ACCOUNTING_PAUSE:
             self._accounted_at = now
             try:
                 answer = self._query(
@@ -218,7 +236,12 @@ class SlurmScheduler(Scheduler):
                 return None
             for line in answer.out.splitlines():
                 job_id, state, reason, nodes, job = (line.split("|", 4) + [""] * 5)[:5]
-                self._accounts[job] = words.status(job_id, state, reason, _single(nodes))
+                if job.startswith(PREFIX):
+                    self._accounts[job] = words.status(job_id, state, reason, _single(nodes))
+        return self._ending(name)
+
+    def _ending(self, name: str) -> JobStatus | None:
+        """What sacct has said of the end of a job."""
         found = self._accounts.get(name)
         return found if found is not None and found.ending != "unknown" else None
 
@@ -270,9 +293,13 @@ def _forbidden(resources: Resources) -> str:
     for line in resources.extra:
         match = _FORBIDDEN.search(line)
         if match:
-            word = match[1]
+            where = (
+                "jobs that are looked for in this cluster"
+                if match[2]
+                else "jobs submitted one by one"
+            )
             return (
-                f"extra: {word} does not go with jobs submitted one by one; take it out of {line!r}"
+                f"extra: {match[1] or match[2]} does not go with {where}; take it out of {line!r}"
             )
     return ""
 

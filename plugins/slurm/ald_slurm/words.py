@@ -14,7 +14,8 @@ from ald_core.types import Ending, JobStatus
 State = Literal["waiting", "running", "gone", "unknown"]
 
 WAITING = frozenset({
-    "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT",
+    "PENDING", "CONFIGURING", "POWER_UP_NODE", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD",
+    "SPECIAL_EXIT",
 })  # fmt: skip
 RUNNING = frozenset({"RUNNING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"})
 GONE: Mapping[str, Ending] = {
@@ -59,23 +60,30 @@ NO_ROOM = re.compile(r"\w*Submit\w*Limit|jobs per hour limit|Slurm job queue ful
 """A limit on the number of jobs, which passes"""
 POLICY = "job violates accounting/qos policy"
 BUSY = frozenset({"resource temporarily unavailable", "unable to create job record, try again"})
+CLOSED = ("required partition not available", "system submissions disabled")
+"""As before a maintenance; jobs that are queued already wait for its end, too."""
 REFUSED = (
-    "access denied", "access/permission denied", "batch script is empty", "core count", "cpu count",
-    "duplicate generic", "insufficient gres", "invalid account", "invalid feature", "invalid generic resource",
-    "invalid gres", "invalid partition", "invalid preferred feature", "invalid qos",
-    "invalid trackable resource", "invalid user id", "invalid wckey", "job size specification",
-    "memory required by task", "memory specification", "more processors", "no partition specified",
-    "node count", "only batch jobs", "pathname of", "requested", "required node", "required partition",
-    "task count", "time limit specification", "user's group", "you must specify",
+    "access denied", "access/permission denied", "active features", "batch script is empty", "burst buffer",
+    "cannot request", "container", "core count", "cpu count", "current switchtype", "duplicate generic",
+    "insufficient gres", "invalid account", "invalid cluster", "invalid feature", "invalid generic resource",
+    "invalid gres", "invalid job array", "invalid knl", "invalid license", "invalid mcs_label", "invalid node name",
+    "invalid partition", "invalid preferred feature", "invalid qos", "invalid time", "invalid trackable resource",
+    "invalid user id", "invalid wckey", "job --batch", "job dependency", "job size specification",
+    "memory required by task", "memory specification", "more processors", "multiple partition", "no eligible clusters",
+    "no partition specified", "node count", "only batch jobs", "pathname of", "requested", "required node",
+    "required partition", "requires more ports", "task count", "task distribution", "time limit specification",
+    "unable to satisfy", "user's group", "you must specify",
 )  # fmt: skip
 """How a no begins that will stay one"""
 BEFORE_SUBMISSION = re.compile(
-    r"""(?:sbatch|salloc):\ (?:error|fatal):\ (?P<words>Invalid\ .*specification.* | Unable\ to\ open\ file.*
-    | .*unrecognized\ .* | This\ does\ not\ look\ like\ a\ batch\ script.* | Batch\ script\ .*
-    | .*invalid\ (?:number|argument|partition).*)
-    | (?P<option>sbatch:\ (?:unrecognized|invalid|ambiguous)\ option.*)""",
+    r"""(?:sbatch|salloc):\ (?:error|fatal):\ (?P<words>[Ii]nvalid\ (?:.*specification|directive|numeric|--|number).*
+    | .*[Ii]nvalid\ (?:number|argument|partition|entry).* | Unable\ to\ open\ file.* | .*unrecognized\ .*
+    | This\ does\ not\ look\ like\ a\ batch\ script.* | Batch\ script\ .* | .*is\ not\ a\ valid\ .*
+    | Priority\ must\ be\ .* | .*Unmatched\ .*)
+    | (?P<option>sbatch:\ (?:unrecognized|invalid|ambiguous)?\ ?option\ .*)""",
     re.VERBOSE,
 )
+"""What sbatch says of its arguments and of lines in the script, before it asks anybody"""
 
 
 def status(job_id: str, state: str, reason: str, node: str) -> JobStatus:
@@ -110,6 +118,6 @@ def refusal(text: str, *, others_queued: bool) -> tuple[str, bool] | None:
     if said.lower().startswith(POLICY):
         specific = re.search(r"error: (\w*(?:Assoc|QOS)\w+)", text)
         return (specific[1], False) if specific else (said, others_queued)
-    if said.lower() in BUSY:
+    if said.lower() in BUSY or said.lower().startswith(CLOSED):
         return (said, True)
     return (said, False) if said.lower().startswith(REFUSED) else None

@@ -1,5 +1,6 @@
 """What goes wrong with a real Slurm: nothing is lost, nothing is executed twice, the user is told."""
 
+import os
 import signal
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 from slurm_cluster import wait_until
 
-from ald_core.errors import InputError
+from ald_core.errors import InputError, Stopped
 from ald_core.types import Failure, Resources
 
 
@@ -63,10 +64,10 @@ def test_answers_that_are_lost(world):
         esac""",
     )
     tasks = world.tasks(9)
-    assert world.run(tasks, submit_timeout=1.0) == done(tasks)
+    assert world.run(tasks, submit_timeout=3.0) == done(tasks)
     world.check(tasks)
     assert len(world.records("VOID")) == 2
-    assert set(world.slurm_names().values()) == {"COMPLETED"}
+    wait_until(lambda: set(world.slurm_names().values()) == {"COMPLETED"})
     assert world.notes().count("was lost") == 7
 
 
@@ -101,6 +102,26 @@ def test_limits_on_the_number_of_jobs_are_waited_out(world, words):
     world.check(tasks)
     assert len(world.records("INTENT")) == 4
     assert world.notes().count("no room") == 1
+
+
+def test_a_partition_that_is_drained_is_waited_for(world):
+    """As before a maintenance; `ald check` does not mind, either."""
+    world.slurm.run("scontrol", "update", "partitionname=short", "state=drain")
+
+    def maintain():
+        wait_until(lambda: "no room (Required partition not available" in world.notes())
+        world.slurm.run("scontrol", "update", "partitionname=short", "state=up")
+
+    asked = Resources(queue="short")
+    thread = meanwhile(maintain)
+    tasks = world.tasks(2)
+    try:
+        assert world.scheduler().check_resources({"resources.label": asked}) == []
+        assert world.run(tasks, asked) == done(tasks)
+    finally:
+        thread.join()
+        world.slurm.run("scontrol", "update", "partitionname=short", "state=up")
+    world.check(tasks)
 
 
 def test_no_more_jobs_are_queued_than_the_user_wants(world):
@@ -253,6 +274,25 @@ def test_a_job_that_is_requeued_works_once(world):
     assert len(world.records("LOST")) == 1  # the second start found the claim taken
 
 
+def test_ctrl_c_during_a_submission(world):
+    """sbatch comes to its end, and its answer is on record before the run stops."""
+    world.before("sbatch", "sleep 1")
+    tasks = world.tasks(3)
+
+    def interrupt():
+        wait_until((world.bin / "sbatch.count").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = meanwhile(interrupt)
+    with pytest.raises(Stopped):
+        world.run(tasks)
+    thread.join()
+    assert len(world.records("INTENT")) == len(world.records("SUBMITTED")) == 1
+    world.before("sbatch", "")
+    assert world.run(tasks) == done(tasks)
+    world.check(tasks)
+
+
 # ---------------------------------------------------------------- the controller
 
 
@@ -295,3 +335,39 @@ def test_the_controller_is_killed_right_after_submissions(world, delay):
     assert sum(executed.values()) <= len(tasks) + lost
     assert not world.records("QUARANTINED")
     assert not any(isinstance(result, Failure) for result in results)
+
+
+@pytest.mark.parametrize("when", ["submission", "end of a job"])
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "killed"])
+def test_the_controller_is_frozen_or_killed(world, when, how):
+    """Frozen, it answers nothing for a while, and then everything."""
+    world.before("sbatch", "")
+    calls = world.bin / "sbatch.count"
+
+    def spoil():
+        if when == "submission":
+            wait_until(lambda: calls.exists() and calls.stat().st_size >= 2)
+        else:
+            wait_until(lambda: len(world.executed()) >= 2)
+            time.sleep(0.35)
+        if how == signal.SIGKILL:
+            world.slurm.stop_controller(how)
+            time.sleep(0.5)
+            world.slurm.start_controller()
+            return
+        controller = world.slurm.processes["slurmctld"]
+        controller.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        controller.send_signal(signal.SIGCONT)
+
+    thread = meanwhile(spoil)
+    tasks = world.tasks(4, "sleep 0.4")
+    try:
+        results = world.run(tasks, query_timeout=1.0, submit_timeout=2.0)
+    finally:
+        thread.join()
+    assert results == done(tasks)
+    lost = sum(len(r["tasks"]) for r in world.records("LOST"))
+    assert sum(world.executed().values()) <= len(tasks) + lost
+    if how == signal.SIGSTOP:
+        world.check(tasks)
