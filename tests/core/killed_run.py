@@ -1,7 +1,8 @@
-"""A run of tasks on the local scheduler, to be killed: `killed_run.py STUDY TASKS`, or with `every` as third argument.
+"""A run of tasks on the local scheduler, to be killed: `killed_run.py STUDY TASKS [every | random | two]`.
 
 Prints results and what was executed as JSON. With `every` it repeats the run for each durable operation, dies there (in
-a forked process), goes on in another, and prints a list.
+a forked process), goes on in another, and prints a list. With `random` it kills 10 processes in each of 10 studies at
+any moment, before each goes on to its end; with `two` they come in pairs that work at the same time, and no lock holds.
 """
 
 import json
@@ -18,8 +19,8 @@ from typing import Any
 
 import psutil
 
-from ald_core import durable
-from ald_core.errors import Stopped
+from ald_core import durable, journal
+from ald_core.errors import InputError, Stopped
 from ald_core.jobs import JobRunner
 from ald_core.journal import Journal, read_journal
 from ald_core.local import LocalScheduler
@@ -136,6 +137,47 @@ def died(study: Path, count: int, manner: str, operation: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
+def at_random(folder: Path, count: int, at_once: int) -> list[dict[str, Any]]:
+    """A report for each of 10 studies in which 10 processes were killed, so many at once."""
+    dice = random.Random(at_once)
+    reports = []
+    for number in range(10):
+        study = folder / f"random{number}"
+        study.mkdir()
+        killed = 0
+        for _ in range(10 // at_once):
+            pids = [_run_without_lock(study, count) for _ in range(at_once)]
+            time.sleep(dice.expovariate(16))
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+                killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        reports.append({"where": study.name, "killed": killed, **report(study, count)})
+        shutil.rmtree(study)
+    return reports
+
+
+def _run_without_lock(study: Path, count: int) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    journal.Lock = NoLock  # type: ignore[misc, assignment, attr-defined]
+    try:
+        run(study, count)
+    except (Stopped, InputError):  # somebody else has taken over
+        os._exit(3)
+    os._exit(0)
+
+
+class NoLock:
+    """Locks lie."""
+
+    def __init__(self, path: Path, *, take_over: bool = False):
+        durable.make_folder(path.parent)
+
+    def release(self) -> None:
+        """Nothing to give back."""
+
+
 def _arm(manner: str, operation: int) -> None:
     done = 0
 
@@ -169,6 +211,8 @@ if __name__ == "__main__":
     place, number = Path(sys.argv[1]), int(sys.argv[2])
     if sys.argv[3:] == ["every"]:
         sys.stdout.write(json.dumps(every(place, number)))
+    elif sys.argv[3:]:
+        sys.stdout.write(json.dumps(at_random(place, number, 2 if sys.argv[3] == "two" else 1)))
     else:
         while True:  # jobs of the machine that died may need a moment to go
             try:

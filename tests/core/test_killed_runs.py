@@ -81,16 +81,22 @@ def test_kill_9_at_any_moment(folder: Path) -> None:
         "QUARANTINED": 1,
     }
     assert undisturbed["executed"]["task 1"] == undisturbed["executed"]["task 5"] == 2
-    rng = random.Random(7)
-    for _ in range(2):
-        study = folder / name("k")
-        for _ in range(4):
-            kill_after(study, rng.uniform(0.0, 0.4))
-        told = finish(study, str(COUNT))
+    place = folder / name("k")
+    reports = finish(place, str(COUNT), "random")
+    # What is finished sooner than its time comes, is not killed: the faster the machine, the fewer they are.
+    assert sum(told["killed"] for told in reports) > 40
+    for told in reports:
         check(told, undisturbed)
         # Jobs outlive the run that started them: nothing was lost, nothing done again.
-        assert told["executed"] == undisturbed["executed"]
-        assert "LOST" not in told["kinds"]
+        assert told["executed"] == undisturbed["executed"], told["where"]
+        assert "LOST" not in told["kinds"], told["where"]
+
+
+def test_kill_9_of_two_runs_at_once_that_no_lock_keeps_apart(folder: Path) -> None:
+    """What an overtaken process does may be in vain, but is never done twice under one name, nor lost."""
+    undisturbed = finish(folder / name("u"), str(COUNT))
+    for told in finish(folder / name("t"), str(COUNT), "two"):
+        check(told, undisturbed)
 
 
 def test_kill_9_of_run_and_jobs_at_any_moment(folder: Path) -> None:
