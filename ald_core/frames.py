@@ -37,6 +37,14 @@ class FrameFile:
     temperature: float | None = option(
         None, help="K, of all its frames", validator=optional(ge(0.0))
     )
+    temperatures: Path | None = option(
+        None,
+        help="file with the temperature of each frame in a line of its own, K (.temps)",
+        added=True,
+    )
+    first: int | None = option(
+        None, help="use only so many frames, from the start", validator=optional(ge(1)), added=True
+    )
     relabel: bool = option(False, help="ignore the labels in the file and label anew")
     kind: Kind = option("bulk", help="bulk frames or gas-phase molecules")
 
@@ -52,11 +60,12 @@ def read_frames(
     found: list[tuple[Frame, Labels | None]] = []
     for file in files:
         sources: dict[str, int] = {}
-        for number, atoms in enumerate(_read(file.file), start=1):
+        listed = None if file.temperatures is None else _listed(file.temperatures)
+        for number, atoms in enumerate(_first(file), start=1):
             _check(atoms, number, file.file, elements)
             source = _source(atoms, file.file)
             step = sources[source] = sources.get(source, 0) + 1
-            temperature = _temperature(atoms, number, file)
+            temperature = _temperature(atoms, number, file, listed)
             frame = Frame(_bare(atoms), Origin(0, source, step), temperature, file.kind)
             found.append((frame, None if file.relabel else _labels(atoms, number, file.file)))
     name, times = Counter(frame.id for frame, _ in found).most_common(1)[0]
@@ -67,11 +76,21 @@ def read_frames(
     return found
 
 
+def _first(file: FrameFile) -> list[Atoms]:
+    frames = _read(file.file)
+    if file.first is not None and len(frames) < file.first:
+        raise InputError(
+            f"{file.first} frames are announced, but it holds {len(frames)}; correct the number",
+            path=file.file,
+        )
+    return frames[: file.first]
+
+
 def _read(path: Path) -> list[Atoms]:
     import ase.io  # noqa: PLC0415  takes half a second, which jobs and `ald --version` need not wait for
 
     try:
-        frames = ase.io.read(path, index=":")
+        frames = ase.io.read(path, index=":", format=_own_format(path))
     except InputError:
         raise
     except Exception as error:  # readers of ASE fail in every possible way
@@ -81,6 +100,17 @@ def _read(path: Path) -> list[Atoms]:
     if not frames:
         raise InputError("holds no frames; give a trajectory with at least one", path=path)
     return frames
+
+
+def _own_format(path: Path) -> str | None:
+    """The format of a plugin that a name stands for: ASE would take `OUTCAR300.xyzf` for VASP's (`*OUTCAR*`)."""
+    from ase.io.formats import ioformats  # noqa: PLC0415
+
+    for name, known in ioformats.items():
+        named = path.suffix[1:] in known.extensions or known.match_name(path.name)
+        if named and not known.module_name.startswith("ase."):
+            return str(name)
+    return None
 
 
 def _check(atoms: Atoms, number: int, path: Path, elements: Sequence[str]) -> None:
@@ -118,9 +148,29 @@ def _source(atoms: Atoms, path: Path) -> str:
     return re.sub(r"[^\w.+-]", "_", str(atoms.info.get("source") or path.stem)).lstrip(".") or "_"
 
 
-def _temperature(atoms: Atoms, number: int, file: FrameFile) -> float | None:
+def _listed(path: Path) -> list[float]:
+    """The temperatures in a file, K."""
+    try:
+        found = [float(line) for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be read as temperatures, one per line ({error})", path=path
+        ) from None
+    if not all(0 <= temperature < np.inf for temperature in found):
+        raise InputError("holds a temperature that is no number of K ≥ 0", path=path)
+    return found
+
+
+def _temperature(
+    atoms: Atoms, number: int, file: FrameFile, listed: Sequence[float] | None
+) -> float | None:
     if file.temperature is not None:
         return file.temperature
+    if listed is not None:
+        if number > len(listed):
+            message = f"holds {len(listed)} temperatures, but {file.file.name} has more frames"
+            raise InputError(message, path=file.temperatures)
+        return listed[number - 1]
     given = atoms.info.get("temperature")
     if given is None:
         return None

@@ -23,6 +23,18 @@ _META = "ald.option"
 
 
 @attrs.frozen
+class Legacy:
+    """How an old study spells an option, and what its value there means here.
+
+    `read(value, old)` gives the value for the run file, or None if there is none to be given; `old(name)` is the value
+    of another option of the old study. What cannot be translated is a ValueError.
+    """
+
+    name: str
+    read: Callable[[Any, Callable[[str], Any]], Any] = attrs.field(default=lambda value, _: value)
+
+
+@attrs.frozen
 class OptionInfo:
     """What is known about one option."""
 
@@ -31,8 +43,9 @@ class OptionInfo:
     default: Any
     required: bool
     help: str
-    legacy: str | None
+    legacy: Legacy | None
     identity: bool
+    is_path: bool = False
 
 
 def option(
@@ -41,14 +54,17 @@ def option(
     help: str,  # noqa: A002
     converter: Callable[[Any], Any] | None = None,
     validator: Any = None,
-    legacy: str | None = None,
+    legacy: str | Legacy | None = None,
     identity: bool = True,
+    added: bool = False,
     factory: Callable[[], Any] | None = None,
 ) -> Any:
     """Declare an option: an attrs field with help text.
 
-    `converter` replaces the check against the annotation. `legacy` names the option's spelling in old studies. With
-    `identity=False` the option is operational: changing it changes no result (commands, cores, time limits).
+    `converter` replaces the check against the annotation. `legacy` names the option's spelling in old studies, where
+    its value means the same, or says with `Legacy` what it means. With `identity=False` the option is operational:
+    changing it changes no result (commands, cores, time limits). An option `added` by a later release is no part of the
+    identity while it has its default, so that studies of earlier ones go on.
     """
     if not help.strip():
         raise ValueError("an option needs a help text")
@@ -58,7 +74,14 @@ def option(
         converter=converter,
         validator=validator,
         kw_only=True,
-        metadata={_META: {"help": help, "legacy": legacy, "identity": identity}},
+        metadata={
+            _META: {
+                "help": help,
+                "legacy": Legacy(legacy) if isinstance(legacy, str) else legacy,
+                "identity": identity,
+                "added": added,
+            }
+        },
     )
 
 
@@ -81,6 +104,7 @@ def describe(cls: type) -> list[OptionInfo]:
                 meta["help"],
                 meta["legacy"],
                 meta["identity"],
+                Path in (field.type, *get_args(field.type)),
             )
         )
     return infos
@@ -129,8 +153,9 @@ def identity(capability: object) -> str:
     parts: list[object] = [f"{type(capability).__module__}.{type(capability).__qualname__}"]
     for field in _fields(type(capability)):
         meta = field.metadata.get(_META, {})
-        if meta.get("identity", True):
-            parts += [field.name, _plain(getattr(capability, field.name))]
+        value = getattr(capability, field.name)
+        if meta.get("identity", True) and not (meta.get("added") and value == field.default):
+            parts += [field.name, _plain(value)]
     return digest(*parts)
 
 

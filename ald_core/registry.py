@@ -54,6 +54,7 @@ OFFICIAL: dict[tuple[str, str], str] = {
     ("md engine", "chimes"): "ald-chimes-md",
     ("notifier", "mail"): "ald-mail",
     ("scheduler", "slurm"): "ald-slurm",
+    ("weighting", "rows"): "ald-chimes-lsq",
 }
 """Which distribution to install for a capability that is not there."""
 

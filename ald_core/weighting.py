@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 
 from ald_core.errors import InputError
-from ald_core.options import option
+from ald_core.options import Legacy, option
 from ald_core.roles import Weighting
 from ald_core.types import FloatArray, FrameWeights, LabeledFrame, TrainingSet, Weights
 from ald_core.units import KCAL_PER_MOL
@@ -102,22 +102,64 @@ def _term(style: Any, parameters: Any) -> Term:
     return Term(style, numbers)
 
 
+def _old(name: str) -> Legacy:
+    """A weight of old studies, as a number or a table of styles and parameters."""
+
+    def read(raw: Any, _: object) -> Any:
+        try:
+            terms = formula(raw)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        if [term.style for term in terms] == ["A"]:
+            return terms[0].parameters[0]
+        return {
+            "styles": [term.style for term in terms],
+            "parameters": [list(term.parameters) for term in terms],
+        }
+
+    return Legacy(name, read)
+
+
 @attrs.frozen(kw_only=True)
 class FormulaWeighting(Weighting):
     """Weights by formula, separately for forces, energies and stress, bulk and gas frames."""
 
     name: ClassVar[str] = "formula"
-    force: Formula = option((Term("A", (1.0,)),), help="forces of bulk frames", converter=formula)
+    force: Formula = option(
+        (Term("A", (1.0,)),),
+        help="forces of bulk frames",
+        converter=formula,
+        legacy=_old("WEIGHTS_FORCE"),
+    )
     gas_force: Formula = option(
-        (Term("A", (5.0,)),), help="forces of gas frames", converter=formula
+        (Term("A", (5.0,)),),
+        help="forces of gas frames",
+        converter=formula,
+        legacy=_old("WEIGHTS_FGAS"),
     )
     energy: Formula = option(
-        (Term("A", (0.1,)),), help="energies of bulk frames", converter=formula
+        (Term("A", (0.1,)),),
+        help="energies of bulk frames",
+        converter=formula,
+        legacy=_old("WEIGHTS_ENER"),
     )
     gas_energy: Formula = option(
-        (Term("A", (0.1,)),), help="energies of gas frames", converter=formula
+        (Term("A", (0.1,)),),
+        help="energies of gas frames",
+        converter=formula,
+        legacy=_old("WEIGHTS_EGAS"),
     )
-    stress: Formula = option((Term("A", (250.0,)),), help="stress components", converter=formula)
+    stress: Formula = option(
+        (Term("A", (250.0,)),),
+        help="stress components",
+        converter=formula,
+        legacy=_old("WEIGHTS_STRES"),
+    )
+    starting_set: bool = option(
+        True,
+        help="false: weight frames of later cycles only, and those of the starting set by 1",
+        added=True,
+    )
 
     def weights(self, training: TrainingSet, cycle: int) -> Weights:
         """Weights of the fitted frames; InputError if one is not finite, or negative."""
@@ -136,7 +178,9 @@ class FormulaWeighting(Weighting):
             "gas_energy" if gas else "energy": energy,
             "stress": stress,
         }
-        weights = []
+        weights: list[FloatArray] = []
+        if labeled.frame.origin.cycle == 0 and not self.starting_set:
+            return FrameWeights(np.ones_like(forces), 1.0, np.ones(6))
         for option_name, values in rows.items():
             weight = np.ones_like(values)
             with np.errstate(over="ignore", invalid="ignore"):

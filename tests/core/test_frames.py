@@ -243,3 +243,29 @@ def test_a_frame_without_atoms(tmp_path):
     (path := tmp_path / "a.xyz").write_text("0\n\n1\n\nAr 0 0 0\n")
     with pytest.raises(InputError):
         read(FrameFile(file=path))
+
+
+def test_only_the_first_frames(tmp_path):
+    path = write(tmp_path / "a.extxyz", atoms(0.1), atoms(0.2), atoms(0.3)).file
+    assert [f.origin.step for f, _ in read(FrameFile(file=path, first=2))] == [1, 2]
+    with pytest.raises(InputError, match="4 frames are announced, but it holds 3"):
+        read(FrameFile(file=path, first=4))
+
+
+def test_each_frame_may_have_its_temperature(tmp_path):
+    path = write(tmp_path / "a.extxyz", atoms(0.1), atoms(0.2)).file
+    temps = tmp_path / "a.temps"
+    temps.write_text("300\n\n450.5\n")
+    assert [f.temperature for f, _ in read(FrameFile(file=path, temperatures=temps))] == [
+        300,
+        450.5,
+    ]
+    for text, message in (
+        ("300\n", "holds 1 temperatures, but a.extxyz has more frames"),
+        ("300\nx\n", "cannot be read as temperatures"),
+        ("300\n-1\n", "no number of K"),
+        ("300\nnan\n", "no number of K"),
+    ):
+        temps.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read(FrameFile(file=path, temperatures=temps))

@@ -143,7 +143,7 @@ def test_description_knows_everything_that_was_declared():
     assert infos["mode"].type == "fast | slow"
     assert infos["file"].type == "path"
     assert infos["table"].default == {}
-    assert infos["cores"].legacy == "CORES"
+    assert infos["cores"].legacy.name == "CORES"
     assert not infos["cores"].identity
     assert all(info.help for info in infos.values())
 
@@ -229,3 +229,16 @@ def test_suggestions():
     assert did_you_mean("slrum", ["slurm", "local"]) == "; did you mean 'slurm'?"
     assert did_you_mean("zzz", ["b", "a"]) == " (known: a, b)"
     assert did_you_mean("zzz", []) == ""
+
+
+def test_options_of_a_later_release_leave_earlier_studies_what_they_are():
+    def of_release(*fields):
+        names = {"n": int, **dict.fromkeys((name for name, _ in fields), int)}
+        space = {"__annotations__": names, "n": option(help="old"), **dict(fields)}
+        return attrs.frozen(kw_only=True)(type("Made", (), space))
+
+    before, after = of_release(), of_release(("more", option(3, help="new", added=True)))
+    assert identity(before(n=1)) == identity(after(n=1)) == identity(after(n=1, more=3))
+    assert identity(after(n=1, more=4)) != identity(after(n=1))
+    unmarked = of_release(("more", option(3, help="new")))
+    assert identity(unmarked(n=1)) != identity(before(n=1))

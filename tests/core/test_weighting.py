@@ -218,3 +218,17 @@ def test_weights_that_are_no_weights_stop_the_fit(text, x, words):
         energy_weight(text, x)
     assert "weighting.energy " in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_the_starting_set_can_be_left_to_another_weighting():
+    options = {"force": 3.0, "energy": 2.0, "stress": 5.0, "starting_set": False}
+    own = weights(labeled(), **options)
+    assert (own.forces.tolist(), own.energy, own.stress.tolist()) == (
+        [[1.0] * 3] * 2,
+        1.0,
+        [1.0] * 6,
+    )
+    start = labeled()
+    later = LabeledFrame(Frame(start.frame.atoms, Origin(1, "a", 1)), start.labels, "given", 2)
+    own = weights(later, **options)
+    assert (own.forces[0, 0], own.energy, own.stress[0]) == (3.0, 2.0, 5.0)

@@ -46,6 +46,7 @@ from ald_chimes_lsq.frame_rows import (
 )
 from ald_chimes_lsq.model import ChimesModel, evaluate_packed
 from ald_chimes_lsq.params import expand
+from ald_chimes_lsq.solvers.algorithms import Choice, run_algorithm
 from ald_chimes_lsq.solvers.rows import Matrix, RowFile, Rows, add_rows
 from ald_chimes_lsq.solvers.solve import Solution, solve_rows, solve_triangle
 from ald_chimes_lsq.threads import one_blas_thread, results_in_order
@@ -147,7 +148,12 @@ def _fit_rows(parts: Sequence[Matrix], request: _Request) -> None:
     tied, values = _constraints(request)
     targets = read_targets(read_lines(Path(FRAMES)), values.tolist())
     everything = Rows([*parts, tied] if len(tied) else parts, targets.right, targets.weights)
-    solution = solve_rows(everything, request.values["algorithm"], request.values["alpha"])
+    algorithm, alpha = request.values["algorithm"], request.values["alpha"]
+    if request.values["normalize"]:
+        choice = Choice(algorithm="dlasso", alpha=alpha, normalize=True)
+        solution = run_algorithm(everything, choice).solution
+    else:
+        solution = solve_rows(everything, algorithm, alpha)
     _write(request, solution, targets, everything.product(solution.x), len(parts))
 
 

@@ -31,7 +31,7 @@ from ald_chimes_lsq.solvers.solution import check_alpha
 from ald_chimes_lsq.sources import kernels_digest
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError
-from ald_core.options import option
+from ald_core.options import Legacy, option
 from ald_core.roles import Fitter
 from ald_core.store import frame_to_json, labels_from_json
 from ald_core.types import (
@@ -71,9 +71,14 @@ class ChimesFitter(Fitter):
         "Lindsey, Fried, Goldman, J. Chem. Theory Comput. 13, 6222 (2017), doi:10.1021/acs.jctc.7b00867 (ChIMES)",
         "Lindsey, Fried, Goldman, Bastea, J. Chem. Phys. 153, 134117 (2020), doi:10.1063/5.0021965",
     )
-    setup: Path = option(help="fm_setup.in with the ChIMES hyperparameters", legacy="ALC0_FILES")
+    setup: Path = option(
+        help="fm_setup.in with the ChIMES hyperparameters",
+        legacy=Legacy("ALC0_FILES", lambda folder, _: f"{folder}/fm_setup.in"),
+    )
     algorithm: Literal["lasso", "ridge", "svd"] = option(
-        "lasso", help="regularisation: exact LASSO, ridge, or truncated SVD", legacy="REGRESS_ALG"
+        "lasso",
+        help="regularisation: exact LASSO, ridge, or truncated SVD",
+        legacy=Legacy("REGRESS_ALG", lambda word, _: old_algorithm(word)),
     )
     alpha: float = option(
         1e-5,
@@ -81,9 +86,30 @@ class ChimesFitter(Fitter):
         validator=gt(0.0),
         legacy="REGRESS_VAR",
     )
+    normalize: bool = option(
+        False,
+        added=True,
+        help="lasso: centre the columns of the design matrix and scale them to length 1 before solving",
+        legacy=Legacy(
+            "REGRESS_NRM", lambda wanted, old: bool(wanted) and "dlasso" in str(old("REGRESS_ALG"))
+        ),
+    )
     energy: bool | None = option(None, help="fit energies; as fm_setup.in says if absent")
     stress: Literal["none", "diagonal", "full"] | None = option(
         None, help="which stress components to fit; as fm_setup.in says if absent"
+    )
+    new_stress: Literal["none", "diagonal", "full"] | None = option(
+        None,
+        added=True,
+        help="the same for frames that cycles have made; as of the starting set if absent",
+        legacy=Legacy("STRS_STYLE", lambda style, _: old_style(style)),
+    )
+    new_stress_from: int = option(
+        1,
+        added=True,
+        help="first fit (number of its cycle) in which frames that are new in it have stress",
+        validator=ge(1),
+        legacy=Legacy("USE_AL_STRS", lambda cycle, _: old_first_stress(cycle)),
     )
 
     frames_per_block: int = option(
@@ -114,6 +140,8 @@ class ChimesFitter(Fitter):
             problems.append(
                 f"{self.setup} has no atom type {', '.join(missing)}; add it to TYPEIDX and PAIRIDX"
             )
+        if self.normalize and self.algorithm != "lasso":
+            problems.append(f"normalize goes with lasso only, not with {self.algorithm}; remove it")
         try:
             self._fitted(setup)
         except InputError as error:
@@ -173,9 +201,10 @@ class ChimesFitter(Fitter):
         stress, energy = self._fitted(setup)
         frames = []
         for item in labeled:
-            _require(item, stress, energy)
+            wanted = self._stress_of(item, stress)
+            _require(item, wanted, energy)
             own = weights.frames[item.frame.id]
-            rows = stress_rows(item.frame, stress)
+            rows = stress_rows(item.frame, wanted)
             frames.append(FrameRows(item.frame, rows, energy, item.labels, own))
         _check_weights(frames)
         offsets = energy
@@ -183,13 +212,22 @@ class ChimesFitter(Fitter):
         few = size <= SMALL or len(frames) <= self.frames_per_block
         return FitPlan(
             blocks=(tuple(frames),) if few else split_blocks(frames, self.frames_per_block),
-            cached=8e-9 * size <= self.stored_rows,
+            cached=self.normalize or 8e-9 * size <= self.stored_rows,
             setup=self.setup,
             setup_digest=file_digest(self.setup),
             offsets=offsets,
             algorithm=self.algorithm,
             alpha=self.alpha,
+            normalize=self.normalize,
         )
+
+    def _stress_of(self, item: LabeledFrame, stress: StressRows) -> StressRows:
+        """Which stress rows a frame has; `stress` of the starting set."""
+        if item.frame.origin.cycle == 0:
+            return stress
+        if item.first_fit < self.new_stress_from:
+            return "none"
+        return stress if self.new_stress is None else self.new_stress
 
 
 @attrs.frozen(eq=False)
@@ -204,6 +242,7 @@ class FitPlan:
     offsets: bool
     algorithm: str
     alpha: float
+    normalize: bool
 
     def fit_task(self) -> Task[Path]:
         """Everything at once."""
@@ -248,13 +287,14 @@ class FitPlan:
         return CODE, kernels_digest(), self.setup_digest, self.offsets
 
     def _solver(self) -> tuple[object, ...]:
-        return *self._matrix(), self.algorithm, self.alpha
+        return *self._matrix(), self.algorithm, self.alpha, *["normalized"] * self.normalize
 
     def _write(self, lines: Iterable[str], workdir: Path) -> None:
         shutil.copyfile(self.setup, workdir / SETUP)
         request = {
             "algorithm": self.algorithm,
             "alpha": self.alpha,
+            "normalize": self.normalize,
             "offsets": self.offsets,
             "cached": self.cached,
         }
@@ -271,6 +311,30 @@ class FitPlan:
             return _job(what, outputs)
 
         return Task("fit", name, work, prepare, partial(_collect, outputs))
+
+
+def old_algorithm(word: object) -> str:
+    """The algorithm for a name of the existing driver, which looks for parts of it; ValueError if it knows none."""
+    text = str(word)
+    if "dlasso" in text or ("lasso" in text and "svd" not in text):
+        return "lasso"
+    if "svd" in text:
+        return "svd"
+    raise ValueError(f"{text!r} is none of dlasso, lasso, lassolars, svd")
+
+
+def old_style(style: object) -> str:
+    """Which components a name of the existing driver means; ValueError if it knows none."""
+    if style not in ("ALL", "DIAG"):
+        raise ValueError(f"{style!r} is neither ALL nor DIAG")
+    return "full" if style == "ALL" else "diagonal"
+
+
+def old_first_stress(cycle: object) -> int:
+    """The first fit with stresses of new frames; ValueError for what is no number of a cycle."""
+    if isinstance(cycle, bool) or not isinstance(cycle, int):
+        raise ValueError(f"a number of a cycle is needed (1000 for never), not {cycle!r}")
+    return max(cycle, 1)
 
 
 def split_blocks(frames: Sequence[FrameRows], size: int) -> tuple[tuple[FrameRows, ...], ...]:

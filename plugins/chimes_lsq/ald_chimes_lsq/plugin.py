@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ald_chimes_lsq.fitter import ChimesFitter
+from ald_chimes_lsq.row_weights import RowWeighting
 from ald_core.hookspecs import hookimpl
-from ald_core.roles import Fitter
+from ald_core.roles import Fitter, Weighting
 
 if TYPE_CHECKING:
     import typer
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 def ald_fitters() -> list[type[Fitter]]:
     """Offer the fitter `chimes`."""
     return [ChimesFitter]
+
+
+@hookimpl
+def ald_weightings() -> list[type[Weighting]]:
+    """Offer the weighting `rows`."""
+    return [RowWeighting]
 
 
 @hookimpl

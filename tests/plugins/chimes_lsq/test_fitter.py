@@ -354,3 +354,62 @@ def test_an_impossible_frame_is_named_by_its_job(setup, tmp_path):
     frame.frame.atoms.numbers[0] = 7
     with pytest.raises(InputError, match="frame 000-box-000000000: element N is not among"):
         fit(ChimesFitter(setup=setup), [frame], tmp_path / "fit", Jobs(tmp_path / "jobs"))
+
+
+def test_normalised_columns_are_centred_and_of_length_1(setup, tmp_path, monkeypatch):
+    """The optimality conditions of LASSO hold for them, and not for the columns as they are."""
+    setup.write_text(SETUP.format(energy="false", stress="false"))
+    frames, alpha = labeled(6, 0), 1e-3
+    own = weights(frames)
+    fitter = ChimesFitter(setup=setup, alpha=alpha, normalize=True)
+    fit(fitter, frames, tmp_path / "fit", Jobs(tmp_path / "jobs"), own)
+    basis = read_setup(setup).basis
+    a, b = [], []
+    for f in frames:
+        atoms, factors = f.frame.atoms, own.frames[f.frame.id].forces.ravel()
+        rows = configuration_rows(
+            basis, atoms.get_chemical_symbols(), atoms.positions, atoms.cell[:]
+        )
+        a.append(factors[:, None] * rows)
+        b.append(factors * f.labels.forces.ravel() / KCAL_PER_MOL)
+    a, b = np.concatenate(a), np.concatenate(b)
+    centred = a - a.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=0)
+    x = np.loadtxt(tmp_path / "fit" / "x.txt")
+    rest = b - b.mean() - centred @ x
+    slopes = (centred / lengths).T @ rest / len(b)
+    assert 0 < np.count_nonzero(x) < len(x)
+    assert np.abs(slopes).max() <= alpha * (1 + 1e-6)
+    np.testing.assert_allclose(slopes[x != 0], alpha * np.sign(x[x != 0]), rtol=1e-5)
+
+    cut = in_blocks(
+        setup, monkeypatch, alpha=alpha, normalize=True, frames_per_block=2, stored_rows=0
+    )
+    jobs = Jobs(tmp_path / "blocks")
+    fit(cut, frames, tmp_path / "cut", jobs, own)
+    assert jobs.ran == ["rows"] * 3 + ["solve"]
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "cut" / "x.txt"), x, rtol=1e-6, atol=1e-9)
+
+
+def test_only_lasso_is_normalised(setup):
+    (problem,) = ChimesFitter(setup=setup, algorithm="svd", normalize=True).check(["C", "O"])
+    assert "lasso only" in problem
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        ({}, 0),
+        ({"new_stress": "diagonal"}, 3),
+        ({"new_stress": "full"}, 9),
+        ({"new_stress": "full", "new_stress_from": 2}, 9),
+        ({"new_stress": "full", "new_stress_from": 3}, 0),
+        ({"new_stress": "none"}, 0),
+    ],
+)
+def test_new_frames_may_have_other_stresses_than_the_starting_set(setup, tmp_path, options, rows):
+    setup.write_text(SETUP.format(energy="false", stress="false"))
+    start = [attrs.evolve(f, labels=attrs.evolve(f.labels, stress=None)) for f in labeled(2, 0)]
+    frames = [*start, *labeled(3, 1)]
+    fit(ChimesFitter(setup=setup, **options), frames, tmp_path / "fit", Jobs(tmp_path / "jobs"))
+    assert len(np.loadtxt(tmp_path / "fit" / "force.txt")) == 24 * 5 + rows * 3

@@ -13,6 +13,7 @@ from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.formats.traj_list import TrajectoryEntry, iterate_trajectories, read_traj_list
 from ald_chimes_lsq.formats.xyzf import XyzfFrame, read_xyzf, write_xyzf
 from ald_core.errors import InputError
+from ald_core.frames import FrameFile, read_frames
 
 DATA = Path(__file__).parents[2] / "data" / "chimes_lsq"
 CARBON = DATA / "trajectories" / "molten_carbon.xyzf"
@@ -233,3 +234,12 @@ def test_ase_refuses_what_it_cannot_hold(tmp_path):
     bare.calc = SinglePointCalculator(bare, energy=1.0)
     with pytest.raises(InputError, match="without forces"):
         ase.io.write(tmp_path / "b.xyzf", bare)
+
+
+def test_the_name_of_a_trajectory_may_be_like_one_of_another_program(tmp_path):
+    """ASE takes whatever has OUTCAR in its name for an output of VASP."""
+    path = tmp_path / "OUTCAR300.xyzf"
+    path.write_text("1\n9.0 9.0 9.0 -5.0\nC 1.0 2.0 3.0 0.1 0.2 0.3\n")
+    ((frame, labels),) = read_frames([FrameFile(file=path)], ["C"])
+    assert frame.origin.source == "OUTCAR300"
+    assert labels.energy == pytest.approx(-5.0 * KCAL_PER_MOL)

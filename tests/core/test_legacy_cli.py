@@ -1,0 +1,86 @@
+"""The command line finds old studies, and makes new ones of them and of templates."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ald_core import cli
+from ald_core.errors import InputError
+from ald_core.registry import Registry
+from ald_core.runfile import read_run_file
+from ald_core.templates import new_from_template, templates
+
+OLD = Path(__file__).parents[1] / "data" / "legacy" / "studies" / "molten_carbon"
+
+
+def ald(*arguments):
+    """Text, exit status and exception of a command."""
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    if isinstance(result.exception, InputError):
+        return str(result.exception)
+    assert result.exception is None, result.exception
+    return result.output
+
+
+@pytest.fixture
+def old(tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(OLD, folder, copy_function=shutil.copyfile)
+    (folder / "config.txt").rename(folder / "config.py")
+    return folder
+
+
+def test_the_run_file_of_a_folder(old, tmp_path):
+    assert cli.run_file_of(old) == old / "config.py"
+    assert cli.run_file_of(old / "config.py") == old / "config.py"
+    (old / "ald.toml").write_text("")
+    assert cli.run_file_of(old) == old / "ald.toml"
+    (tmp_path / "config.py").write_text("")
+    assert cli.run_file_of(tmp_path) == tmp_path / "ald.toml"
+
+
+def test_what_is_wrong_with_an_old_study(old):
+    said = ald("check", old)
+    assert "liquid_6000K_2.0gcc.xyzf" in said
+    assert "ald-vasp" in said
+    assert "has not been run yet" in ald("status", old)
+
+
+def test_trust(old):
+    text = (old / "config.py").read_text()
+    (old / "config.py").write_text(text.replace('["C"]', '[e for e in "C"]'))
+    assert "a list made in a loop is not understood" in ald("check", old)
+    assert "ald-vasp" in ald("check", old, "--trust-config")
+    assert "a list made in a loop" in ald("new", old.parent / "new", "--from", old)
+    assert "made " in ald("new", old.parent / "new", "--from", old, "--trust-config")
+
+
+def test_a_study_from_an_old_one(old, tmp_path):
+    said = ald("new", tmp_path / "new", "--from", old)
+    assert f"made {tmp_path / 'new' / 'ald.toml'}" in said
+    assert "note: " in said
+    assert (tmp_path / "new" / "inputs" / "QM_BASEFILES" / "6000.INCAR").is_file()
+    assert "exists already" in ald("new", tmp_path / "new", "--from", old / "config.py")
+    assert "no such file" in ald("new", tmp_path / "other", "--from", tmp_path)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", sorted(templates()))
+def test_templates_are_studies(name, tmp_path):
+    assert "made " in ald("new", tmp_path / "study", "--template", name)
+    made = tmp_path / "study" / "ald.toml"
+    runfile = read_run_file(made, Registry())
+    assert runfile.cases
+    assert runfile.crew.labelers["bulk"].name == "ase"
+    assert tomllib.loads(made.read_text())["study"]["cycles"] > 0
+
+
+def test_mistakes(tmp_path):
+    assert "give either --template" in ald("new", tmp_path / "new")
+    assert "did you mean 'molten_carbon'?" in ald("new", tmp_path / "new", "--template", "molten")
+    (tmp_path / "inputs").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        new_from_template("molten_carbon", tmp_path)
