@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
@@ -14,13 +15,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ald_core import control
+from ald_core import control, legacy
 from ald_core import repair as journal_repair
 from ald_core.cite import citations
 from ald_core.cycle import run_study
 from ald_core.display import Display, summary_table
-from ald_core.errors import AldError
-from ald_core.inspection import Plan, StudyStatus, plan, read_status
+from ald_core.errors import AldError, InputError
+from ald_core.inspection import Plan, StudyStatus, account, plan, read_status
 from ald_core.options import OptionInfo, describe
 from ald_core.registry import Registry, role_named
 from ald_core.resuming import Consent
@@ -28,6 +29,7 @@ from ald_core.roles import ROLES, Capability
 from ald_core.runfile import NAME, read_run_file, study_folder
 from ald_core.study import open_study
 from ald_core.summary import summarise
+from ald_core.templates import new_from_template, templates
 
 app = typer.Typer(
     help="Make ChIMES interatomic potentials by active learning.",
@@ -35,6 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+OF_THE_MACHINE = frozenset({
+    errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EREMOTEIO, errno.EROFS,
+    errno.ESTALE, errno.ETIMEDOUT,
+})  # fmt: skip
+"""Errors of a disk, a file server or a machine that is full, wherever they show: no bugs."""
 INTERRUPTED = 130
 """Exit status that typer makes of Ctrl-C while no step waits for jobs."""
 
@@ -61,8 +68,17 @@ StudyPath = Annotated[Path, typer.Argument(help=f"study folder (with {NAME}) or 
 
 
 def run_file_of(path: Path) -> Path:
-    """The run file for what a user typed."""
-    return path / NAME if path.is_dir() else path
+    """The run file for what a user typed; the `config.py` of a study that has none."""
+    if not path.is_dir():
+        return path
+    own = path / NAME
+    return own if own.exists() else legacy.config_beside(path) or own
+
+
+Trust = Annotated[
+    bool,
+    typer.Option("--trust-config", help="execute the config.py of an old study, to read it"),
+]
 
 
 @app.command()
@@ -81,11 +97,17 @@ def run(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="the `ald run` that has the study elsewhere is dead")
     ] = False,
+    trust_config: Trust = False,
 ) -> None:
     """Run a study, or go on with it where it stopped."""
     consent = Consent(accept_changes, moved, copied, take_over)
     registry = Registry()
-    runfile = read_run_file(run_file_of(study), registry, cycles=0 if fit_only else cycles)
+    runfile = read_run_file(
+        run_file_of(study),
+        registry,
+        cycles=0 if fit_only else cycles,
+        trust_config=trust_config,
+    )
     n = runfile.study.cycles if cycles is None else cycles
     with (
         Display(console) as display,
@@ -103,12 +125,38 @@ def run(
 
 
 @app.command()
+def new(
+    study: Annotated[Path, typer.Argument(help="folder of the new study")],
+    template: Annotated[
+        str | None, typer.Option(help=f"begin with a copy of: {', '.join(templates())}")
+    ] = None,
+    old: Annotated[
+        Path | None,
+        typer.Option("--from", help="study of the existing driver: config.py and ALL_BASE_FILES"),
+    ] = None,
+    trust_config: Trust = False,
+) -> None:
+    """Make a study: from a template, or from one of the existing driver."""
+    if (template is None) == (old is None):
+        raise InputError("give either --template NAME or --from OLD_STUDY")
+    if template is not None:
+        new_from_template(template, study)
+    elif old is not None:
+        for remark in legacy.new_from(old, study, Registry(), trust=trust_config).remarks:
+            console.print(f"note: {remark}", soft_wrap=True)
+    console.print(f"made {study / NAME}; go on with `ald check {study}`", soft_wrap=True)
+
+
+@app.command()
 def check(
     study: StudyPath = Path(),
     fit_only: Annotated[bool, typer.Option(help="as `ald run --fit-only` would")] = False,
+    trust_config: Trust = False,
 ) -> None:
     """Read everything, say all that is wrong and what would happen; touch nothing."""
-    _show_plan(plan(run_file_of(study), Registry(), fit_only=fit_only))
+    path, registry = run_file_of(study), Registry()
+    _show_plan(account(path, registry, trust_config=trust_config))
+    _show_plan(plan(path, registry, fit_only=fit_only, trust_config=trust_config))
 
 
 @app.command()
@@ -152,13 +200,14 @@ def release(
     """Let quarantined labels begin anew in the next `ald run`; without names of frames, list them."""
     labels = list(words or [])
     path = run_file_of(Path(labels.pop(0)) if labels and Path(labels[0]).exists() else Path())
-    if not labels and not every:
-        for found in control.read_quarantined(path):
-            lost = " (its cycle was finished without it)" * found.for_good
-            console.print(f"{found.name}{lost}: {found.reason}", soft_wrap=True)
-        return
-    for name in control.release(path, labels, every=every):
-        console.print(f"{name} is released; the next `ald run` begins it anew", soft_wrap=True)
+    if labels or every:
+        names = control.release(path, labels, every=every)
+        lines = [f"{name} is released; the next `ald run` begins it anew" for name in names]
+    else:
+        lost = " (its cycle was finished without it)"
+        lines = [f"{q.name}{lost * q.for_good}: {q.reason}" for q in control.read_quarantined(path)]
+    for line in lines or ["no label is quarantined"]:
+        console.print(line, soft_wrap=True)
 
 
 @app.command()
@@ -225,6 +274,15 @@ def main() -> None:
     except AldError as error:
         errors.print(f"ald: {error}", soft_wrap=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        errors.print(
+            f"ald: {where}{error.strerror}; put this right and run again, nothing is lost",
+            soft_wrap=True,
+        )
+        sys.exit(3)
     except SystemExit as end:
         if end.code != INTERRUPTED:
             raise

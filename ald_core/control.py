@@ -40,6 +40,8 @@ def stop(
         return f"asked {holder} to stop at the end of the cycle"
     if _has_gone(lock, holder, wait):
         return f"{holder} has stopped{', and its jobs are cancelled' * jobs}"
+    if holder.is_suspended():
+        return f"asked {holder} to stop, which it does when it is continued: it is suspended (`fg` in its shell)"
     unseen = ", unless it died there" * (holder.is_alive() is None)
     return f"asked {holder} to stop, which it has not done within {wait:g} seconds; it will{unseen}"
 
@@ -55,12 +57,14 @@ def _has_gone(lock: Path, holder: Holder, wait: float) -> bool:
 
 def _cancel(path: Path, registry: Registry) -> str:
     runfile = read_run_file(path, registry, cycles=0)
+    if run_id(read_journal(runfile.folder, ("STUDY",))) is None:
+        return "it has never been run"
     with Journal.open(runfile.folder) as journal:
-        if run_id(journal.records) is None:
-            return "it has never been run"
         run = identify(journal, runfile.folder)  # a copy does not touch the jobs of the original
         scheduler = runfile.crew.scheduler
-        runner = JobRunner(runfile.folder, run, journal, scheduler, runfile.resources)
+        runner = JobRunner(
+            runfile.folder, run, journal, scheduler, runfile.resources
+        )  # submits nothing
         number = runner.cancel("cancelled by `ald stop --jobs`")
     return f"{number} jobs were cancelled, and `ald run` begins them again"
 
@@ -105,19 +109,26 @@ def release(path: Path, names: Sequence[str], *, every: bool = False) -> list[st
 
     Raises `InputError`, and releases nothing, if one is not quarantined, or its cycle was finished without it.
     """
-    with Journal.open(study_folder(path)) as journal:
-        given_up = quarantined(journal.records)
-        open_ones = [q for q in given_up if not q.for_good]
-        chosen = [q for q in open_ones if every or q.name in names]
-        for name in names:
-            if name in {q.name for q in chosen}:
-                continue
-            if name in {q.name for q in given_up}:
-                raise InputError(
-                    f"{name}: its cycle was finished without it, and is not done again"
-                )
-            hint = did_you_mean(name, [q.name for q in open_ones])
-            raise InputError(f"{name}: no label of this name is quarantined{hint}")
+    folder = study_folder(path)
+    if not _chosen(read_journal(folder), names, every=every):
+        return []  # nothing is written for nothing
+    with Journal.open(folder) as journal:
+        chosen = _chosen(journal.records, names, every=every)
         for q in chosen:
             journal.append(about_task("RELEASED", q.identity, q.name))
     return [q.name for q in chosen]
+
+
+def _chosen(entries: Iterable[Record], names: Sequence[str], *, every: bool) -> list[Quarantined]:
+    """Labels that can be released, those of these names or all; InputError for a name that is none of them."""
+    given_up = quarantined(entries)
+    open_ones = [q for q in given_up if not q.for_good]
+    chosen = [q for q in open_ones if every or q.name in names]
+    for name in names:
+        if name in {q.name for q in chosen}:
+            continue
+        if name in {q.name for q in given_up}:
+            raise InputError(f"{name}: its cycle was finished without it, and is not done again")
+        hint = did_you_mean(name, [q.name for q in open_ones])
+        raise InputError(f"{name}: no label of this name is quarantined{hint}")
+    return chosen

@@ -1,13 +1,21 @@
-"""The active-learning cycle: fit, run MD, select, label, grow; again; at the end a final fit on all data."""
+"""The active-learning cycle: fit, run MD, select, label, grow; again and again; at the end a final fit on all data.
+
+Everything that a step needs is among its arguments, and nothing else is waited for: labels of one case are made while
+MD of another one still runs.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import attrs
 
 from ald_core import steps
+from ald_core.flow import Flow, both, each
+from ald_core.steps import Labelled
 from ald_core.store import CycleRecord, MDRecord
 from ald_core.study import Study
-from ald_core.types import Model, TrainingSet, Trajectory
+from ald_core.types import Case, Model, TrainingSet, Trajectory
 
 
 def run_study(study: Study, cycles: int, *, fit_only: bool = False) -> list[CycleRecord]:
@@ -31,12 +39,14 @@ def run_cycle(study: Study, cycle: int, training: TrainingSet) -> TrainingSet:
     if grown is not None and cycle in study.records():
         return grown
     model = steps.fit(study, cycle, training)
-    trajectories = steps.run_md(study, cycle, model)
-    frames = steps.select(study, cycle, training, model, trajectories)
-    labeled, quarantined = steps.label(study, cycle, frames)
+    parts = steps.parts(study)
+    exploring = each(explore(study, cycle, model, training, *part) for part in parts.items())
+    explored, record = study.run(cycle, both(exploring, judge(study, cycle, model, training)))
+    labeled, quarantined = steps.accept(study, cycle, [labels for _, labels in explored])
     grown = study.commit_training(cycle, training.grow(labeled))
     record = attrs.evolve(
-        judge(study, cycle, model, training, trajectories),
+        record,
+        md=tuple(run for runs, _ in explored for run in runs),
         added=len(labeled),
         added_held_out=sum(f.held_out for f in labeled),
         quarantined=quarantined,
@@ -45,33 +55,42 @@ def run_cycle(study: Study, cycle: int, training: TrainingSet) -> TrainingSet:
     return grown
 
 
+def explore(
+    study: Study, cycle: int, model: Model, training: TrainingSet, part: str, cases: Sequence[Case]
+) -> Flow[tuple[list[MDRecord], Labelled]]:
+    """MD of cases that are selected from together, and labels of the selected frames."""
+    trajectories = yield from each(steps.run_md(study, cycle, model, case) for case in cases)
+    frames = yield from steps.select(study, cycle, training, model, trajectories, part)
+    labels = yield from steps.label(study, cycle, frames, part)
+    return md_records(trajectories), labels
+
+
 def finish(study: Study, cycle: int, training: TrainingSet, *, with_md: bool) -> CycleRecord:
     """The final fit, which uses the labels of the last cycle too, and MD with it to see how it behaves."""
     model = steps.fit(study, cycle, training)
-    trajectories = steps.run_md(study, cycle, model) if with_md else []
-    record = judge(study, cycle, model, training, trajectories)
-    curve = steps.learning_curve(study, cycle, training.held_out)
-    return study.commit_final(attrs.evolve(record, curve=curve), training)
+    cases = study.runfile.cases if with_md else ()
+    running = each(steps.run_md(study, cycle, model, case) for case in cases)
+    judging = judge(study, cycle, model, training)
+    comparing = steps.learning_curve(study, cycle, training.held_out)
+    trajectories, (record, curve) = study.run(cycle, both(running, both(judging, comparing)))
+    record = attrs.evolve(record, md=tuple(md_records(trajectories)), curve=curve)
+    return study.commit_final(record, training)
 
 
-def judge(
-    study: Study, cycle: int, model: Model, training: TrainingSet, trajectories: list[Trajectory]
-) -> CycleRecord:
-    """What a cycle's model is worth, as a record."""
+def judge(study: Study, cycle: int, model: Model, training: TrainingSet) -> Flow[CycleRecord]:
+    """What a cycle's model is worth, as a record; nothing of MD and labels yet."""
     with study.step(cycle, "judge", 1):
         groups = (training.fitted, training.held_out)
-        fitted, held_out = steps.force_errors(study, cycle, model, *groups)
-    runs = [
+        fitted, held_out = yield from steps.force_errors(study, cycle, model, *groups)
+    path = str(model.path.relative_to(study.store.folder))
+    return CycleRecord(
+        cycle, path, model.format, fitted=fitted, held_out=held_out, report=model.report
+    )
+
+
+def md_records(trajectories: Sequence[Trajectory]) -> list[MDRecord]:
+    """What is kept of MD runs."""
+    return [
         MDRecord(t.case.name, t.steps, t.planned, t.stable, t.reason, t.drift, t.counts)
         for t in trajectories
     ]
-    path = model.path.relative_to(study.store.folder)
-    return CycleRecord(
-        cycle=cycle,
-        model=str(path),
-        model_format=model.format,
-        fitted=fitted,
-        held_out=held_out,
-        md=tuple(runs),
-        report=model.report,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ald_core.events import Event, Note, StepFinished, StepStarted, TasksChanged
+from ald_core.status_file import Status, Step
 from ald_core.summary import COLUMNS, Summary, duration
 
 
@@ -19,7 +21,8 @@ class Display:
     def __init__(self, console: Console):
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._failed = 0
+        self._status = Status("running", "", "", 0)
+        self._failed: dict[tuple[int, str], int] = {}
 
     def __enter__(self) -> Display:
         if self._console.is_terminal:
@@ -36,35 +39,27 @@ class Display:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        self._status = self._status.after(event)
         match event:
-            case StepStarted(cycle, step, tasks):
-                self._failed = 0
-                if self._console.is_terminal:
-                    self._show(f"cycle {cycle}", step, _count(tasks))
-                else:
-                    self._print(f"cycle {cycle}: {step}: {_count(tasks)}")
-            case TasksChanged():
-                self._progress(event)
-            case StepFinished(cycle, step, remark):
+            case StepStarted(cycle, step, tasks, part):
+                if not self._console.is_terminal:
+                    self._print(f"cycle {cycle}: {_name(step, part)}: {_count(tasks)}")
+            case TasksChanged() if not self._console.is_terminal:
+                self._failures(event)
+            case StepFinished(cycle, step, remark, part):
                 self._live.update(Text(""), refresh=True)
-                self._print(f"cycle {cycle}: {step} done{': ' if remark else ''}{remark}")
+                done = f"{_name(step, part)} done{': ' if remark else ''}{remark}"
+                self._print(f"cycle {cycle}: {done}")
             case Note(text, level):
                 self._print(f"{'warning: ' if level == 'warning' else ''}{text}")
+        if self._console.is_terminal and self._status.steps:
+            self._show(f"cycle {self._status.cycle}", *_steps(self._status.steps))
 
-    def _progress(self, event: TasksChanged) -> None:
-        total = event.waiting + event.running + event.done + event.failed
-        if self._console.is_terminal:
-            left = event.seconds_left
-            self._show(
-                f"cycle {event.cycle}",
-                event.step,
-                f"{event.done}/{total} done",
-                f"{event.failed} failed" if event.failed else "",
-                f"{event.running} running",
-                "" if left is None else f"about {duration(left)} left",
-            )
-        elif event.failed > self._failed:
-            self._failed = event.failed
+    def _failures(self, event: TasksChanged) -> None:
+        step = (event.cycle, event.step)
+        if event.failed > self._failed.get(step, 0):
+            self._failed[step] = event.failed
+            total = event.waiting + event.running + event.done + event.failed
             self._print(f"cycle {event.cycle}: {event.step}: {event.failed} of {total} failed")
 
     def _show(self, *parts: str) -> None:
@@ -90,6 +85,32 @@ def summary_table(summary: Summary) -> Table:
         table.add_row(*row)
     table.width = Console(width=10_000).measure(table).maximum
     return table
+
+
+def _steps(steps: Sequence[Step]) -> list[str]:
+    """What goes on, in parts of the live line: in detail if it is one step, in short if there are several."""
+    if len(steps) != 1:
+        return [_in_short(step) for step in steps]
+    [step] = steps
+    n, left = step.tasks, step.seconds_left
+    return [
+        step.name,
+        f"{n.done}/{n.total} done",
+        f"{n.failed} failed" if n.failed else "",
+        f"{n.running} running",
+        "" if left is None else f"about {duration(left)} left",
+    ]
+
+
+def _in_short(step: Step) -> str:
+    n = step.tasks
+    failed = f", {n.failed} failed" if n.failed else ""
+    running = f", {n.running} running" if n.running else ""
+    return f"{step.name} {n.done}/{n.total}{failed}{running}"
+
+
+def _name(step: str, part: str) -> str:
+    return f"{step} of {part}" if part else step
 
 
 def _count(tasks: int) -> str:

@@ -7,6 +7,7 @@ nothing was half believed, the next one goes on. A failed fsync is never repeate
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -17,6 +18,16 @@ from pathlib import Path
 
 from ald_core.errors import Stopped
 
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+_OF_THE_DISK = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE, errno.EROFS, errno.EREMOTEIO,
+)  # fmt: skip
+_IN_USE = (errno.ENOTEMPTY, errno.EBUSY)
+"""NFS keeps files, and so their folder, that a process still has open."""
+FLOOR = 20_000_000
+"""Bytes of a file system that stay free"""
+FLOOR_FILES = 200
+"""The same for its files, where it tells their number"""
 _NEW = ".ald-new"
 _OLD = ".ald-old"
 
@@ -75,10 +86,12 @@ def claim(path: Path, content: bytes) -> bool:
         _write_new(private, content)
         try:
             os.link(private, path)
-        except OSError:
-            if private.stat().st_nlink != 2 and not path.exists():
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                error.strerror = "this file system has no hard links, which ald needs"
+            if _links(private) != 2 and not path.exists():
                 raise
-        won = private.stat().st_nlink == 2
+        won = _links(private) == 2
         private.unlink()
         sync_folder(path.parent)
         return won
@@ -129,6 +142,28 @@ def named(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, error.strerror, str(path))
 
 
+def check_room(folder: Path) -> None:
+    """Raise `Stopped` if the disk is as good as full: what is calculated on it then fails, innocently."""
+    with _stop_on_error(folder):
+        disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if free < FLOOR or (disk.f_files and disk.f_favail < FLOOR_FILES):
+        left = f"{free / 1e6:.0f} MB and {disk.f_favail} files"
+        raise Stopped(f"{folder}: the disk is full ({left} left); make room and run again")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around other writing below `path`: a disk that fails gives `Stopped`, other errors are left as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        with _stop_on_error(Path(error.filename or path)):
+            raise
+
+
 @contextmanager
 def _stop_on_error(path: Path) -> Iterator[None]:
     try:
@@ -140,7 +175,17 @@ def _stop_on_error(path: Path) -> Iterator[None]:
 
 def _beside(path: Path, suffix: str) -> Path:
     """A name that no other process uses, in the same folder (rename and link need one file system)."""
-    return path.with_name(f".{path.name[:120]}.{os.getpid()}-{secrets.token_hex(6)}{suffix}")
+    name = os.fsdecode(os.fsencode(path.name)[:120])
+    return path.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(6)}{suffix}")
+
+
+def _links(path: Path) -> int:
+    """How many names a file has; it is opened, for then NFS asks the server."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.fstat(descriptor).st_nlink
+    finally:
+        os.close(descriptor)
 
 
 def _write_new(path: Path, data: bytes) -> None:
@@ -176,7 +221,12 @@ def _sync_tree(top: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove what nobody knows by name any more; what is still in use is left for a later `sweep`."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in _IN_USE:
+            raise

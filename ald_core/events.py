@@ -20,16 +20,18 @@ class RunStarted:
 
 @attrs.frozen
 class StepStarted:
-    """A step of a cycle began: `label`, `fit`, `md`, `select`, `judge`."""
+    """A step of a cycle began, or a part of it: `label`, `fit`, `md`, `select`, `judge`. Several may go on at once."""
 
     cycle: int
     step: str
     tasks: int
+    part: str = ""
+    """The case, if it is done for each by itself"""
 
 
 @attrs.frozen
 class TasksChanged:
-    """How far the tasks of the step are; `seconds_left` is an estimate, when one can be made."""
+    """How far the tasks of a step are, all its parts together; `seconds_left` is an estimate, when one can be made."""
 
     cycle: int
     step: str
@@ -42,11 +44,12 @@ class TasksChanged:
 
 @attrs.frozen
 class StepFinished:
-    """The step is done; `remark` says what came out."""
+    """The step, or the part of it, is done; `remark` says what came out."""
 
     cycle: int
     step: str
     remark: str
+    part: str = ""
 
 
 @attrs.frozen

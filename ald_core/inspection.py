@@ -20,8 +20,8 @@ from ald_core.ledger import Ledger, TaskState
 from ald_core.lock import Holder, who_works
 from ald_core.registry import Registry
 from ald_core.resuming import changes, place_problem, run_id
-from ald_core.runfile import RunFile, read_run_file, study_folder
-from ald_core.status_file import State, Status, Tasks, read_status_file, result
+from ald_core.runfile import RunFile, read_old, read_run_file, study_folder
+from ald_core.status_file import State, Status, Step, Tasks, read_status_file, result
 from ald_core.study import cycle_records, final_record, planned_cycles
 from ald_core.summary import Summary, duration, summarise
 
@@ -47,9 +47,12 @@ class StudyStatus:
     """The same for programs"""
 
 
-def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
+def plan(
+    path: Path, registry: Registry, *, fit_only: bool = False, trust_config: bool = False
+) -> Plan:
     """Read the run file and all starting frames; raises InputError for what is wrong with them."""
-    runfile = read_run_file(path, registry, cycles=0 if fit_only else None)
+    cycles = 0 if fit_only else None
+    runfile = read_run_file(path, registry, cycles=cycles, trust_config=trust_config)
     given = read_frames(runfile.frames, runfile.study.elements)
     bare = sum(labels is None for _, labels in given)
     if bare and "bulk" not in runfile.crew.labelers:
@@ -85,6 +88,12 @@ def plan(path: Path, registry: Registry, *, fit_only: bool = False) -> Plan:
     return Plan(tuple(lines), tuple(warnings))
 
 
+def account(path: Path, registry: Registry, *, trust_config: bool = False) -> Plan:
+    """What becomes of a study of the existing driver, whatever else is wrong with it; nothing for any other."""
+    old = read_old(path, registry, trust_config=trust_config)
+    return Plan(tuple(old.account()), tuple(old.warnings())) if old else Plan((), ())
+
+
 def _what_happens(runfile: RunFile, *, fit_only: bool) -> str:
     if fit_only:
         return "would fit once, then stop"
@@ -99,7 +108,7 @@ def read_status(path: Path) -> StudyStatus:
         told = read_status_file(folder)
         if told is not None and told.generation != newest_generation(folder):
             told = None
-        if told and holder and told.step and (told.state, told.pid) == ("running", holder.pid):
+        if told and holder and told.steps and (told.state, told.pid) == ("running", holder.pid):
             return _as_told(folder, told, holder)
         entries = read_journal(folder)
         if not entries:
@@ -118,7 +127,9 @@ def _as_told(folder: Path, told: Status, holder: Holder) -> StudyStatus:
     """What the `ald run` at work says itself, which takes as long for 10,000 jobs as for one."""
     entries = read_journal(folder, _FEW)
     records = list(cycle_records(entries).values())
-    lines = [_where(told.cycle, told.step, entries), _progress(told), *_why(entries, told, holder)]
+    names = [step.name for step in told.steps]
+    lines = [_where(told.cycle, names, entries), *map(_progress, told.steps)]
+    lines += _why(entries, told, holder)
     lines.append(f"last change: {told.at}")
     return StudyStatus(summarise(records, final=False), tuple(lines), told)
 
@@ -133,7 +144,7 @@ def _as_found(
         records = [r for r in records if r.cycle < final.cycle] + [final]
     ledger = Ledger(entries)
     now = _begun(entries, ledger)
-    jobs, tasks = _open_jobs(folder, entries, now, ledger)
+    jobs, steps = _open_jobs(folder, entries, now, ledger)
     ended = told if told and not holder and told.state in ("stopped", "failed") else None
     state: State = "finished" if final else "running" if holder else "interrupted"
     status = Status(
@@ -147,12 +158,12 @@ def _as_found(
         at=str(entries[-1].get("at", "")),
         cycles=planned_cycles(entries),
         cycle=final.cycle if final else now.cycle,
-        step="" if final else now.step,
-        tasks=tasks,
+        steps=() if final else steps,
         warnings=told.warnings if told else (),
         results=tuple(result(r, final=r is final) for r in records),
     )
-    lines = ["finished"] if final is not None else [_where(now.cycle, now.step, entries)]
+    names = [step.name for step in steps]
+    lines = ["finished"] if final is not None else [_where(now.cycle, names, entries)]
     lines += _labels(now) if final is None else []
     lines += jobs or ["no jobs under way"]
     lines += _why(entries, status, holder)
@@ -165,11 +176,8 @@ class _Begun:
     """What has been begun since the last cycle, or the starting set, was finished."""
 
     cycle: int
-    step: str
-    """Role of the last job, or nothing"""
-    states: Mapping[str, TaskState]
-    """Of the tasks of that role"""
-    labels: Mapping[str, TaskState]
+    states: Mapping[str, Mapping[str, TaskState]]
+    """Of the tasks by role, in the order in which jobs of the roles were last submitted"""
 
 
 def _begun(entries: Sequence[Record], ledger: Ledger) -> _Begun:
@@ -178,27 +186,27 @@ def _begun(entries: Sequence[Record], ledger: Ledger) -> _Begun:
         starting_set = entry["type"] == "TRAINING" and entry["cycle"] == 0
         if starting_set or entry["type"] in ("CYCLE_DONE", "FINAL"):
             begin = i + 1
-    jobs = [e for e in entries[begin:] if e["type"] == "INTENT"]
-    step = jobs[-1]["role"] if jobs else ""
+    states: dict[str, dict[str, TaskState]] = {}
+    for entry in entries[begin:]:
+        if entry["type"] == "INTENT":
+            known = states.pop(entry["role"], {})
+            for attempt in entry["attempts"]:
+                identity = attempt["identity"]
+                known[identity] = ledger.tasks.get(identity) or TaskState()
+            states[entry["role"]] = known
+    return _Begun(max(cycle_records(entries), default=0) + 1, states)
 
-    def states(role: str) -> dict[str, TaskState]:
-        identities = (a["identity"] for e in jobs if e["role"] == role for a in e["attempts"])
-        return {identity: ledger.tasks.get(identity) or TaskState() for identity in identities}
 
-    cycle = max(cycle_records(entries), default=0) + 1
-    labels = states("label")
-    return _Begun(cycle, step, labels if step == "label" else states(step), labels)
-
-
-def _where(cycle: int, step: str, entries: Sequence[Record]) -> str:
+def _where(cycle: int, steps: Sequence[str], entries: Sequence[Record]) -> str:
     last = cycle > planned_cycles(entries)
-    return f"cycle {cycle}{', final fit' * last}: {step or 'begins'}"
+    return f"cycle {cycle}{', final fit' * last}: {', '.join(steps) or 'begins'}"
 
 
 def _labels(now: _Begun) -> list[str]:
-    if not now.labels:
+    labels = now.states.get("label")
+    if not labels:
         return []
-    accepted, quarantined = _counts(now.labels.values())
+    accepted, quarantined = _counts(labels.values())
     return [f"labels in this cycle: {accepted} accepted, {quarantined} quarantined"]
 
 
@@ -211,32 +219,38 @@ def _counts(states: Iterable[TaskState]) -> tuple[int, int]:
 
 def _open_jobs(
     folder: Path, entries: Sequence[Record], now: _Begun, ledger: Ledger
-) -> tuple[list[str], Tasks]:
-    """How many jobs of each role wait, run, or have ended and are to be collected; tasks of the step likewise."""
+) -> tuple[list[str], tuple[Step, ...]]:
+    """How many jobs of each role wait, run, or have ended and are to be collected; tasks of the steps likewise."""
     roles = {e["job"]: e["role"] for e in entries if e["type"] == "INTENT"}
     found: dict[str, Counter[str]] = {}
-    running = 0
+    running: Counter[str] = Counter()
     for job in ledger.open_jobs():
         place = f"{folder}/{job.folder}"  # there may be 10,000, and joining paths takes long
         ended = os.path.exists(f"{place}/{script.JOB_EXIT}")  # noqa: PTH110
         begun = ended or os.path.exists(f"{place}/{script.CLAIM}")  # noqa: PTH110
         state = "ended" if ended else "running" if begun else "waiting"
-        found.setdefault(roles[job.name], Counter())[state] += 1
-        running += sum(a.identity in now.states for a in job.expected) * (state == "running")
-    done, failed = _counts(now.states.values())
-    tasks = Tasks(len(now.states) - running - done - failed, running, done, failed)
+        role = roles[job.name]
+        found.setdefault(role, Counter())[state] += 1
+        if state == "running":
+            running[role] += sum(a.identity in now.states.get(role, ()) for a in job.expected)
+    steps = []
+    for role, states in now.states.items():
+        done, failed = _counts(states.values())
+        waiting = len(states) - running[role] - done - failed
+        steps.append(Step(role, Tasks(waiting, running[role], done, failed)))
+    under_way = [step for step in steps if step.tasks.waiting or step.tasks.running]
     return [
         f"{role} jobs: {n['waiting']} waiting, {n['running']} running, {n['ended']} to be collected"
         for role, n in found.items()
-    ], tasks
+    ], tuple(under_way or steps[-1:])
 
 
-def _progress(status: Status) -> str:
-    n = status.tasks
+def _progress(step: Step) -> str:
+    n = step.tasks
     text = (
-        f"{status.step}: {n.waiting} waiting, {n.running} running, {n.done} done, {n.failed} failed"
+        f"{step.name}: {n.waiting} waiting, {n.running} running, {n.done} done, {n.failed} failed"
     )
-    left = status.seconds_left
+    left = step.seconds_left
     return text if left is None else f"{text}, about {duration(left)} left"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from ald_core import durable
-from ald_core.digests import file_digest
+from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError, PluginError
 from ald_core.ledger import Accepted, Attempt, JobState
 from ald_core.script import (
@@ -57,17 +57,19 @@ def publish_job(
     """
     target = study / job.folder
     if target.exists():
-        return _can_adopt(target, job)
+        return _can_adopt(target, job, resources)
     staged = durable.stage(target)
     try:
-        specs = []
-        for task, attempt in zip(tasks, job.attempts, strict=True):
-            workdir = staged / attempt.folder
-            workdir.mkdir()
-            specs.append(_moved(task.prepare(workdir, attempt.rung), staged, target))
-        named = [(a.folder, spec) for a, spec in zip(job.attempts, specs, strict=True)]
-        (staged / SCRIPT).write_bytes(job_script(job.name, target, named, resources))
-        (staged / PLAN).write_text(json.dumps(_plan(job, target, specs), indent=1) + "\n")
+        with durable.writing(staged):
+            specs = []
+            for task, attempt in zip(tasks, job.attempts, strict=True):
+                workdir = staged / attempt.folder
+                workdir.mkdir()
+                specs.append(_moved(task.prepare(workdir, attempt.rung), staged, target))
+            named = [(a.folder, spec) for a, spec in zip(job.attempts, specs, strict=True)]
+            (staged / SCRIPT).write_bytes(job_script(job.name, target, named, resources))
+            plan = json.dumps(_plan(job, target, specs, resources), indent=1)
+            (staged / PLAN).write_text(plan + "\n")
     except BaseException:
         durable.discard(staged)
         raise
@@ -75,10 +77,16 @@ def publish_job(
     return True
 
 
-def as_job(study: Path, job: JobState, resources: Resources, avoid: tuple[str, ...] = ()) -> Job:
+def as_job(
+    study: Path,
+    job: JobState,
+    resources: Resources,
+    avoid: tuple[str, ...] = (),
+    withhold: frozenset[str] = frozenset(),
+) -> Job:
     """What a scheduler is given."""
     folder = study / job.folder
-    return Job(job.name, folder, folder / SCRIPT, resources, avoid)
+    return Job(job.name, folder, folder / SCRIPT, resources, avoid, withhold)
 
 
 def planned_outputs(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -112,6 +120,14 @@ def collect(task: Task[T], folder: Path, outputs: Sequence[str], report: TaskExi
     if missing and report.status == 0:
         return Failure(f"the program ended without writing {', '.join(missing)}", "invalid")
     return task.judge(result)
+
+
+def is_finished(study: Path, job: JobState, attempt: Attempt) -> bool:
+    """Whether the program of an attempt has come to its own end, and the job has reported it."""
+    folder = study / job.folder
+    holder = read_claim(folder)
+    report = read_task_exit(folder / attempt.folder, holder) if holder is not None else None
+    return report is not None and report.status not in KILLED
 
 
 def is_deleted(study: Path, accepted: Accepted) -> bool:
@@ -186,10 +202,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+=@-]", "_", name)[:80] or "task"
 
 
-def _plan(job: JobState, folder: Path, specs: Sequence[JobSpec]) -> dict[str, Any]:
+def _plan(
+    job: JobState, folder: Path, specs: Sequence[JobSpec], resources: Resources
+) -> dict[str, Any]:
     return {
         "job": job.name,
         "path": str(folder),
+        "resources": digest(resources),
         "attempts": [
             {
                 **attrs.asdict(attempt),
@@ -201,11 +220,13 @@ def _plan(job: JobState, folder: Path, specs: Sequence[JobSpec]) -> dict[str, An
     }
 
 
-def _can_adopt(folder: Path, job: JobState) -> bool:
+def _can_adopt(folder: Path, job: JobState, resources: Resources) -> bool:
     try:
         plan = json.loads((folder / PLAN).read_text())
         found = [(a["identity"], a["folder"], a["rung"]) for a in plan["attempts"]]
         if plan["path"] != str(folder):  # its script leads to where the study was
+            return False
+        if plan["resources"] != digest(resources):  # its script is not what is asked for now
             return False
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,18 +24,25 @@ from ald_core.errors import (
     SubmitUncertain,
 )
 from ald_core.events import Listener, ignore
+from ald_core.flow import Batch, Flow, outcomes
 from ald_core.interruption import StopFile, StopRequest
 from ald_core.journal import Journal, Record
 from ald_core.ledger import JobState, Ledger, about_attempt, about_job, about_task, intent
 from ald_core.progress import Progress
 from ald_core.roles import Scheduler
+from ald_core.stage import Stage
 from ald_core.types import Failure, Resources, Role, T, Task
-from ald_core.watch import Run, Stage, Watcher
+from ald_core.watch import Run, Watcher
 
 PAUSE_PER_QUERY = 8.0
 """A pause is at least so many times as long as the query before it."""
 LONGEST_PAUSE = 15
 """In units of the poll interval, while the scheduler does not answer."""
+POLL = 60.0
+"""Seconds between two looks at most, for a scheduler that does not say; it begins with one second"""
+NOTHING_ASKED = Resources()
+GROWTH = 1.5
+"""Factor from one of these pauses to the next, while nothing happens"""
 
 
 class JobRunner:
@@ -50,6 +58,7 @@ class JobRunner:
         listener: Listener = ignore,
         poll: float | None = None,
         stop_file: StopFile | None = None,
+        secrets: Iterable[str] = (),
     ):
         self._run = Run(
             study.absolute(),
@@ -58,37 +67,45 @@ class JobRunner:
             Ledger(journal.records),
             scheduler,
             listener,
+            resources,
         )
         self._watcher = Watcher(self._run)
         self._rejected = _rejected(journal.records)
         self._resources = resources
         self._stop_file = stop_file
+        self._secrets = frozenset(secrets)
         self._poll = scheduler.poll if poll is None else poll
+        self._quiet = 0
+        """Pauses since something was put on record"""
+        self._seen = 0
+        """Records before the last pause"""
 
     def run(self, cycle: int, tasks: Sequence[Task[T]]) -> list[T | Failure]:
-        """Results, or the last `Failure` of a task that was given up, in the order of `tasks`.
+        """Results, or the last `Failure` of a task that was given up, in the order of `tasks`. Raises as `follow`."""
+        return self.follow(cycle, outcomes(tasks[0].role if tasks else "", tasks))
+
+    def follow(self, cycle: int, flow: Flow[T]) -> T:
+        """What a flow gives, whose batches are run as it asks for them.
 
         Raises `Stopped` on Ctrl-C or SIGTERM (jobs go on), `InputError` if the scheduler refuses or a program or set-up
         line does not work or labels fail for want of something, `FuseBlown` if jobs vanish again and again.
         """
-        results: dict[str, Any] = {}
-        pending: dict[str, Task[Any]] = {}
-        for task in tasks:
-            if task.identity not in results and not self._recall(task, results):
-                pending[task.identity] = task
-        if pending:
-            progress = Progress(cycle, next(iter(pending.values())).role, self._run.listener)
-            with StopRequest(self._stop_file) as stop:
-                try:
-                    self._work(Stage(cycle, pending, results, progress), stop)
-                except Stopped as stopped:
-                    if stop.order is None or not stop.order.jobs:
-                        raise
-                    number = self.cancel("cancelled by `ald stop --jobs`")
-                    raise Stopped(
-                        f"stopped on request; {number} jobs were cancelled, and `ald run` begins them again"
-                    ) from stopped
-        return [cast("T | Failure", results[task.identity]) for task in tasks]
+        stage = Stage(cycle, Progress(cycle, self._run.listener))
+        with closing(flow), StopRequest(self._stop_file) as stop:
+            try:
+                while True:
+                    try:
+                        batches = next(flow)
+                    except StopIteration as end:
+                        return cast("T", end.value)
+                    self._work(stage, batches, stop)
+            except Stopped as stopped:
+                if stop.order is None or not stop.order.jobs:
+                    raise
+                number = self.cancel("cancelled by `ald stop --jobs`")
+                raise Stopped(
+                    f"stopped on request; {number} jobs were cancelled, and `ald run` begins them again"
+                ) from stopped
 
     def cancel(self, reason: str) -> int:
         """Cancel all open jobs and tell how many; what they have not finished is done again, and counts as no failure.
@@ -107,11 +124,18 @@ class JobRunner:
             ) from error
         for job in jobs:
             gone = not (self._run.study / job.folder).exists()
-            if gone or not self._run.void(job, reason):  # it has begun
-                unstarted = [attempt.identity for attempt in job.expected]
-                details = {"tasks": [], "unstarted": unstarted, "reason": reason}
+            if not gone and self._run.void(job, reason):
+                continue
+            # It has begun: what is finished in it is collected by the next run.
+            unfinished = [
+                attempt.identity
+                for attempt in job.expected
+                if not jobfolder.is_finished(self._run.study, job, attempt)
+            ]
+            if unfinished:
+                details = {"tasks": [], "unstarted": unfinished, "reason": reason}
                 self._run.record(about_job("LOST", job.name, **details))
-        self._run.blocked = None
+        self._run.blocked.clear()
         return len(jobs)
 
     def release(self, tasks: Sequence[Task[Any]]) -> None:
@@ -159,25 +183,56 @@ class JobRunner:
                 return None
         return failure
 
-    def _work(self, stage: Stage, stop: StopRequest) -> None:
-        durable.sweep(self._run.study / f"ALC-{stage.cycle}" / "jobs")
-        while True:
-            self._watcher.look(stage)
-            if stage.complaint:
-                raise InputError(stage.complaint)
-            if not stage.pending:
-                stage.progress.tell([], stage.pending, stage.results)
-                return
+    def _work(self, stage: Stage, batches: Sequence[Batch], stop: StopRequest) -> None:
+        """Bring all jobs forward until one of the batches, which may be new, has its outcomes."""
+        new = [batch for batch in batches if not any(batch is known for known in stage.batches)]
+        if new and self._take_up(stage, new):
+            self._look(stage)
+        while all(batch.outcomes is None for batch in batches):
             stop.check()
             more = self._submit_ready(stage, stop)
-            stage.progress.tell(self._run.ledger.open_jobs(), stage.pending, stage.results)
+            stage.progress.tell()
             stop.wait(0.0 if more else self._pause())
+            self._look(stage)
+
+    def _take_up(self, stage: Stage, batches: Sequence[Batch]) -> bool:
+        """Add batches to the stage. True if a look is due before anything is submitted."""
+        first = not stage.results and not stage.pending
+        if first:
+            durable.sweep(self._run.study / f"ALC-{stage.cycle}" / "jobs")
+        stage.batches += batches
+        busy = self._run.ledger.busy()
+        in_a_job = False
+        for batch in batches:
+            for task in batch.tasks:
+                if task.identity in stage.pending or task.identity in stage.results:
+                    continue
+                known: dict[str, Any] = {}
+                if self._recall(task, known):
+                    stage.know(batch, task, known[task.identity])
+                else:
+                    stage.expect(batch, task)
+                    in_a_job = in_a_job or task.identity in busy
+        stage.close_batches()
+        return first or in_a_job
+
+    def _look(self, stage: Stage) -> None:
+        self._watcher.look(stage)
+        if stage.complaint:
+            raise InputError(stage.complaint)
+        stage.close_batches()
+        stage.progress.tell()
 
     def _pause(self) -> float:
-        pause = max(self._poll, PAUSE_PER_QUERY * self._watcher.query_seconds)
+        records = len(self._run.journal.records)
+        self._quiet = self._quiet + 1 if records == self._seen else 0
+        self._seen = records
+        poll = min(GROWTH ** min(self._quiet, 99), POLL) if self._poll is None else self._poll
+        pause = max(poll, PAUSE_PER_QUERY * self._watcher.query_seconds)
         if self._watcher.unanswered:
             pause *= 2.0 ** min(self._watcher.unanswered, 10)
-            pause = min(pause, LONGEST_PAUSE * self._poll) * random.uniform(0.8, 1.0)
+            longest = LONGEST_PAUSE * (POLL if self._poll is None else self._poll)
+            pause = min(pause, longest) * random.uniform(0.8, 1.0)
         return pause
 
     # ------------------------------------------------------------ submit
@@ -186,31 +241,39 @@ class JobRunner:
         """Submit all tasks that are in no job. True if it took so long that a look at the jobs is due first."""
         if self._watcher.unanswered:  # a submission now would get no answer either
             return False
-        if self._run.blocked is not None and not self._submit(*self._run.blocked):
-            return False
+        for role, (job, resources) in list(self._run.blocked.items()):
+            if not self._submit(role, job, resources):
+                return False
         begun = time.monotonic()
-        for role, resources, batch in self._batches(stage):
+        for role, resources, pack in self._packs(stage):
+            if role in self._run.blocked:
+                continue
             stop.check()
-            if time.monotonic() - begun > max(self._poll, 1.0):
+            if time.monotonic() - begun > max(self._poll or 0.0, 1.0):
                 return True
-            if not self._submit(self._publish(stage.cycle, role, batch, resources), resources):
+            durable.check_room(self._run.study)
+            if not self._submit(role, self._publish(stage.cycle, role, pack, resources), resources):
                 return False
         return False
 
-    def _batches(self, stage: Stage) -> Iterator[tuple[Role, Resources, list[Task[Any]]]]:
-        """Tasks of one role that need the same fill jobs."""
+    def _packs(self, stage: Stage) -> Iterator[tuple[Role, Resources, list[Task[Any]]]]:
+        """Tasks of one batch and one role that need the same fill jobs; looked for no further than they are taken."""
         busy = self._run.ledger.busy()
-        alike: dict[tuple[Role, Resources], list[Task[Any]]] = {}
-        for identity, task in stage.pending.items():
-            if identity not in busy:
-                alike.setdefault((task.role, self._resources_of(task)), []).append(task)
-        for (role, resources), tasks in alike.items():
-            for i in range(0, len(tasks), resources.tasks_per_job):
-                yield role, resources, tasks[i : i + resources.tasks_per_job]
+        alike: dict[tuple[Batch, Role, Resources], list[Task[Any]]] = {}
+        for identity, task in list(stage.pending.items()):
+            if identity in busy:
+                continue
+            key = (stage.batch_of[identity], task.role, self._resources_of(task))
+            pack = alike.setdefault(key, [])
+            pack.append(task)
+            if len(pack) == key[2].tasks_per_job:
+                yield key[1], key[2], alike.pop(key)
+        for (_, role, resources), pack in alike.items():
+            yield role, resources, pack
 
     def _resources_of(self, task: Task[Any]) -> Resources:
         """Those of its case or step, and more after it died for want of them."""
-        resources = task.resources or self._resources.get(task.role, Resources())
+        resources = task.resources or self._resources.get(task.role, NOTHING_ASKED)
         state = self._run.ledger.tasks.get(task.identity)
         if state is None or not state.failures:
             return resources
@@ -238,20 +301,20 @@ class JobRunner:
         self._run.record(intent(cycle, role, job))
         return self._run.ledger.jobs[name]
 
-    def _submit(self, job: JobState, resources: Resources) -> bool:
-        """Submit a job whose intent is on record; False if no more should follow now: no room, or no answer."""
+    def _submit(self, role: Role, job: JobState, resources: Resources) -> bool:
+        """Submit a job whose intent is on record; False if nobody answers, so that no more should follow now."""
         self._run.journal.verify()
         self._run.sent.add(job.name)
-        self._run.blocked = None
+        self._run.blocked.pop(role, None)
         try:
             job_id = self._run.scheduler.submit(
-                jobfolder.as_job(self._run.study, job, resources, self._run.avoided)
+                jobfolder.as_job(self._run.study, job, resources, self._run.avoided, self._secrets)
             )
         except SubmitRefused as refusal:
             if refusal.retry_later:
                 self._run.warn_once(f"the scheduler has no room ({refusal}); waiting for it")
-                self._run.blocked = (job, resources)
-                return False
+                self._run.blocked[role] = (job, resources)
+                return True
             self._run.void(job, str(refusal))
             raise InputError(f"the scheduler refuses {job.name}: {refusal}") from refusal
         except SubmitUncertain as error:

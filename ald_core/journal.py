@@ -355,6 +355,8 @@ def _salvage_file(path: Path, seal: Mapping[str, Any] | None) -> tuple[list[Reco
     missing = sorted(set(range(1, max(good, default=0) + 1)) - set(good))
     if missing and not faults:
         faults.append(f"records {', '.join(map(str, missing))} are missing")
+    if not good and not faults:
+        faults.append("line 1 cannot be read")
     if list(good) != sorted(good):
         faults.append("its lines were in another order")
     return [good[n][1] for n in sorted(good)], faults

@@ -29,9 +29,10 @@ _DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE
 class LocalScheduler(Scheduler):
     """Run jobs on this machine, first come first served.
 
-    Running jobs are recognised by a variable in their environment, so that they are found again by another process.
-    Jobs that wait for cores exist in this object only and vanish with it. Everything happens inside the three methods.
-    Of the resources it knows the cores alone: those of a process, times processes, times tasks at the same time.
+    A job gets the environment of `ald run` but for secrets. Running jobs are recognised by a variable in theirs, so
+    that they are found again by another process. Jobs that wait for cores exist in this object only and vanish with it.
+    Everything happens inside the three methods. Of the resources it knows the cores alone: those of a process, times
+    processes, times tasks at the same time.
     """
 
     name: ClassVar[str] = "local"
@@ -124,7 +125,8 @@ def _run(name: str) -> list[str]:
 
 def _start(job: Job) -> int:
     """Start the script in its own session, out of reach of the terminal; give the process id."""
-    environment = {**os.environ, _NAME: job.name, _CORES: str(job.resources.cores_in_use)}
+    environment = {k: v for k, v in os.environ.items() if k not in job.withhold}
+    environment |= {_NAME: job.name, _CORES: str(job.resources.cores_in_use)}
     log = str(job.folder / "job.out")
     return os.posix_spawn(
         "/bin/sh",

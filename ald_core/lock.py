@@ -2,7 +2,8 @@
 
 `.ald/lock` names its holder: host, process, its start, boot and process namespace of the machine. While it works, the
 holder counts up a beat in it every few seconds. Who finds a holder on this machine looks at the process; who finds one
-elsewhere looks for a beat, by counting and never by a clock, and asks if there is none.
+elsewhere looks for a beat, by counting and never by a clock, and asks if there is none. An flock says more where the
+file system has any: of a holder that this kernel runs, or ran, it knows whether it lives.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ PATIENCE = 20.0
 """Seconds for which a holder elsewhere may show no beat; file systems of networks show changes late."""
 _LOOKS = 40
 _SLACK = 2.0
-"""Seconds by which the same start of a process may differ: the kernel counts from a boot time that it corrects."""
+"""Seconds by which the same start of a process may differ, where it is counted from a boot time that is corrected."""
+_STARTED = 19
+"""Position of the start of a process in `/proc/<pid>/stat`, behind its name (proc(5): field 22)"""
 _SIZE = 1024
 """Bytes of the file: one write replaces all of them, so that no reader sees a mixture or nothing."""
 
@@ -41,7 +44,7 @@ class Holder:
     host: str
     pid: int
     started: float
-    """Seconds, as the machine counts them"""
+    """Seconds since the boot, on Linux; elsewhere as the clock was"""
     boot: str
     machine: str = ""
     namespace: str = ""
@@ -58,7 +61,7 @@ class Holder:
         return cls(
             platform.node(),
             os.getpid(),
-            psutil.Process().create_time(),
+            _started(os.getpid()),
             boot or str(int(psutil.boot_time())),
             _first_line(Path("/etc/machine-id")),
             namespace,
@@ -78,17 +81,23 @@ class Holder:
         here = Holder.me()
         if (self.boot, self.namespace) == (here.boot, here.namespace):
             try:
-                started = psutil.Process(self.pid).create_time()
+                return abs(_started(self.pid) - self.started) < _SLACK
             except psutil.Error:
                 return False
-            return abs(started - self.started) < _SLACK
         if (self.host, self.machine) == (here.host, here.machine) and self.boot != here.boot:
             return False  # this machine has been started again since
         return None
 
+    def is_suspended(self) -> bool:
+        """Whether it lives here and was stopped, as by Ctrl-Z."""
+        try:
+            return self.is_alive() is True and psutil.Process(self.pid).status() == "stopped"
+        except psutil.Error:
+            return False
+
 
 class Lock:
-    """An flock on `.ald/lock`, with the name of its holder inside. Jobs do not inherit it."""
+    """An flock on `.ald/lock`, if there are any, with the name of its holder inside. Jobs do not inherit it."""
 
     def __init__(self, path: Path, *, take_over: bool = False):
         """Take the lock, over a dead holder silently.
@@ -122,20 +131,30 @@ class Lock:
                 alive = True
             elif take_over:
                 return  # an flock that a machine which is gone has left behind is worth nothing
+            elif locked is False and holder.boot == self._me.boot:
+                return  # it was in another container of this machine, which has its flock no more
             else:
                 raise InputError(
                     f"another {holder} has this study and has given no sign of life for {PATIENCE:g} seconds; look "
                     "there, and if it is dead, go on with `ald run --take-over`"
                 )
         if locked or alive:
+            if holder and holder.is_suspended():
+                raise InputError(
+                    f"another {holder} has this study and is suspended; continue it (`fg` in its shell), or end it "
+                    f"with `kill -9 {holder.pid}`, which loses nothing"
+                )
             name = holder if holder and alive else "`ald run`"
             raise InputError(f"another {name} works in this study already; `ald stop` stops it")
 
-    def _is_locked(self) -> bool:
+    def _is_locked(self) -> bool | None:
+        """Whether another process has the flock, which this one gets if nobody has; None: there are no locks here."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             return True
+        except OSError:
+            return None
         return False
 
     def release(self) -> None:
@@ -192,6 +211,15 @@ def _shows_life(path: Path, holder: Holder) -> bool:
         if read_holder(path) != holder:
             return True
     return False
+
+
+def _started(pid: int) -> float:
+    """When a process was started; psutil.Error if there is none. Where it can be, independent of the clock."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(words[_STARTED]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return psutil.Process(pid).create_time()
 
 
 def _first_line(path: Path) -> str:

@@ -1,10 +1,8 @@
-"""How far the tasks of a step are, for whoever watches. Times are for display and decide nothing."""
+"""How far the tasks of each step are, for whoever watches. Times are for display and decide nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import attrs
 
@@ -14,49 +12,76 @@ from ald_core.types import Failure
 
 
 @attrs.define
+class _Step:
+    """Counts of one step."""
+
+    pending: int = 0
+    done: int = 0
+    failed: int = 0
+    running: dict[str, tuple[JobState, float]] = attrs.field(factory=dict)
+    """Jobs that were seen running, by name, and when that was first"""
+    seconds: list[float] = attrs.field(factory=list)
+    """Time per task in each finished job"""
+    last: TasksChanged | None = None
+
+
+@attrs.define
 class Progress:
-    """Counts tasks and times jobs of one step; tells the listener when something has changed."""
+    """Counts tasks and times jobs of the steps of a cycle; tells the listener when something has changed."""
 
     cycle: int
-    step: str
     listener: Listener
-    _running: dict[str, float] = attrs.field(factory=dict)
-    """When a job was first seen running, by name"""
-    _seconds: list[float] = attrs.field(factory=list)
-    """Time per task in each finished job"""
-    _last: TasksChanged | None = None
+    _steps: dict[str, _Step] = attrs.field(factory=dict)
 
-    def begin(self, job: JobState) -> None:
+    def expect(self, step: str) -> None:
+        """One more task of a step is to be done."""
+        self._steps.setdefault(step, _Step()).pending += 1
+
+    def know(self, step: str, outcome: object) -> None:
+        """A task has an outcome that was known before it was asked for."""
+        failed = isinstance(outcome, Failure)
+        counts = self._steps.setdefault(step, _Step())
+        counts.failed += failed
+        counts.done += not failed
+
+    def finish(self, step: str, outcome: object) -> None:
+        """An expected task has its outcome."""
+        self._steps[step].pending -= 1
+        self.know(step, outcome)
+
+    def begin(self, step: str, job: JobState) -> None:
         """A job was seen running."""
-        self._running.setdefault(job.name, time.monotonic())
+        self._steps[step].running.setdefault(job.name, (job, time.monotonic()))
 
     def end(self, job: JobState) -> None:
         """Nothing more is expected of a job."""
-        begun = self._running.pop(job.name, None)
-        if begun is not None:
-            self._seconds.append((time.monotonic() - begun) / len(job.attempts))
+        for counts in self._steps.values():
+            begun = counts.running.pop(job.name, None)
+            if begun is not None:
+                counts.seconds.append((time.monotonic() - begun[1]) / len(job.attempts))
 
-    def tell(
-        self, open_jobs: Iterable[JobState], pending: Mapping[str, Any], results: Mapping[str, Any]
-    ) -> None:
-        """Count, and emit `TasksChanged` if the counts differ from the last ones."""
-        jobs = [job for job in open_jobs if job.name in self._running]
-        running = sum(a.identity in pending for job in jobs for a in job.expected)
-        failed = sum(isinstance(result, Failure) for result in results.values())
-        event = TasksChanged(
-            self.cycle,
-            self.step,
-            waiting=len(pending) - running,
-            running=running,
-            done=len(results) - failed,
-            failed=failed,
-            seconds_left=self._left(len(pending), len(jobs)),
-        )
-        if self._last is None or attrs.evolve(event, seconds_left=None) != self._last:
-            self._last = attrs.evolve(event, seconds_left=None)
-            self.listener(event)
+    def tell(self) -> None:
+        """Emit `TasksChanged` for each step whose counts differ from the last ones."""
+        for name, counts in self._steps.items():
+            running = sum(len(job.expected) for job, _ in counts.running.values())
+            running = min(running, counts.pending)
+            event = TasksChanged(
+                self.cycle,
+                name,
+                waiting=counts.pending - running,
+                running=running,
+                done=counts.done,
+                failed=counts.failed,
+                seconds_left=_left(counts),
+            )
+            known_before = counts.last is None and not counts.pending
+            if not known_before and attrs.evolve(event, seconds_left=None) != counts.last:
+                counts.last = attrs.evolve(event, seconds_left=None)
+                self.listener(event)
 
-    def _left(self, tasks: int, jobs: int) -> float | None:
-        if not self._seconds:
-            return None
-        return sum(self._seconds) / len(self._seconds) * tasks / max(jobs, 1)
+
+def _left(counts: _Step) -> float | None:
+    if not counts.seconds:
+        return None
+    mean = sum(counts.seconds) / len(counts.seconds)
+    return mean * counts.pending / max(len(counts.running), 1)

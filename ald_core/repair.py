@@ -3,7 +3,7 @@
 The new generation seals all older files at length 0, so that they are kept and no longer read. Most records may be
 missing without harm: what they say is found again from the job folders, or done again under a new name. A gap that
 would be silently wrong is refused: a finished cycle that is no longer on record below later work, a starting set, a
-run id.
+run id, everything.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def repair(study: Path) -> Repair:
 
 def _mend(study: Path, found: Salvage) -> tuple[list[Record], list[str]]:
     """The records that a new journal begins with; raises InputError if that would be silently wrong."""
+    if not found.records and any(study.glob("ALC-*/jobs/*")):
+        raise _refusal("nothing of it can be read, though work was done", study)
     records, remarks = _with_intents(study, list(found.records))
     if run_id(records) is None and records:
         run = _run_of_jobs(records)

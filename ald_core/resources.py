@@ -70,7 +70,7 @@ def _clock(total: int) -> str:
 def _word(_: object, field: attrs.Attribute[Any], value: str) -> None:
     if not value.strip() or not value.isprintable() or value.startswith("-"):
         raise ValueError(
-            f"{value!r} cannot be a {field.name}: one line without a leading dash is needed"
+            f"{value!r} cannot stand for {field.name}: one line without a leading dash is needed"
         )
 
 

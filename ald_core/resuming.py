@@ -59,6 +59,12 @@ def identify(journal: Journal, folder: Path, consent: Consent = Consent()) -> st
     """The run id, drawn the first time, and again for a copy: no two folders share the names of their jobs."""
     run, here = run_id(journal.records), str(folder.resolve())
     problem = place_problem(journal.records, folder)
+    if run is None and any(folder.glob("ALC-*/jobs/ald-*")):
+        raise InputError(
+            "has jobs of an earlier run, of which .ald/journal says nothing: restore .ald from a backup, or move the "
+            "folders ALC-* away to begin anew",
+            path=here,
+        )
     if run is None or (problem and consent.copied):
         run = secrets.token_hex(4)
         journal.append({"type": "STUDY", "run": run, "folder": here})

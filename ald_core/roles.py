@@ -52,6 +52,10 @@ class Capability(ABC):
         del elements
         return []
 
+    def secrets(self) -> tuple[str, ...]:
+        """Names of environment variables that hold passwords and the like: no job gets them."""
+        return ()
+
 
 class Scheduler(Capability):
     """Runs job scripts somewhere, and knows which are still alive. It knows no physics."""
@@ -59,14 +63,15 @@ class Scheduler(Capability):
     role: ClassVar[str] = "scheduler"
     patience: ClassVar[float] = 300.0
     """Seconds for which a submitted job may be invisible before it counts as lost; 0 if `find` cannot be late."""
-    poll: ClassVar[float] = 60.0
-    """Seconds between two calls of `find`"""
+    poll: ClassVar[float | None] = None
+    """Seconds between two calls of `find`; None: one, and more and more up to a minute while nothing happens"""
 
     @abstractmethod
     def submit(self, job: Job) -> str:
         """Submit the script of `job` under its name; return the scheduler's id.
 
-        Raises `SubmitRefused` only for an explicit no; `SubmitUncertain` when the answer is unknown.
+        Raises `SubmitRefused` only for an explicit no; `SubmitUncertain` when the answer is unknown. Whatever the job
+        gets of the environment of `ald run`, it does not get the variables in `job.withhold`.
         """
 
     @abstractmethod
@@ -147,21 +152,34 @@ class SelectionContext:
     training: TrainingSet
     model: Model
     rng: np.random.Generator
-    """Seeded from the study's seed and the cycle"""
+    """Seeded from the study's seed, the cycle and, if the selector works `per_case`, the case"""
     predict: Callable[[Sequence[Frame]], list[Labels]]
-    """Energies, forces and stresses of the current model"""
+    """Energies, forces and stresses of the current model, computed by jobs.
+
+    Other work goes on while they run: `select` is abandoned, and called again from its start when they have ended.
+    """
     cases: tuple[str, ...] = ()
-    """Names of all cases, also of those without a candidate"""
+    """Names of all cases that are chosen from, also of those without a candidate"""
 
 
 class Selector(Capability):
     """Chooses the frames worth labelling."""
 
     role: ClassVar[str] = "selector"
+    per_case: ClassVar[bool] = False
+    """Whether the picks from a case depend on nothing of the other cases.
+
+    If so, `select` is called for each case by itself, as soon as its MD has ended, and its picks are labelled while MD
+    of other cases goes on. If not – one budget for all cases, no two alike among all picks – it is called once, when MD
+    of all cases has ended.
+    """
 
     @abstractmethod
     def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> list[Pick]:
-        """Choose among the candidates of all cases, ordered by case and time. Equal seeds, equal picks."""
+        """Choose among the candidates of all cases, or of one, ordered by case and time.
+
+        Same candidates and context, same picks. `context.training` is that of the beginning of the cycle for all cases.
+        """
 
 
 class Weighting(Capability):

@@ -14,9 +14,11 @@ from typing import Any, TypeVar, get_args
 import attrs
 from ase.data import atomic_numbers
 
+from ald_core import legacy
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError, InputErrors, PluginError
 from ald_core.frames import FrameFile
+from ald_core.legacy import OldStudy
 from ald_core.options import build, did_you_mean, identity, values
 from ald_core.registry import Registry
 from ald_core.resources import changed_resources, resources_of_steps
@@ -72,11 +74,19 @@ class RunFile:
     resources: Mapping[Role, Resources]
     crew: Crew
     notifiers: tuple[Notifier, ...] = ()
+    old: OldStudy | None = None
+    """The study of the existing driver that it was made of"""
 
     @property
     def folder(self) -> Path:
         """The study folder."""
         return self.path.parent / Path(self.study.folder).expanduser()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Environment variables with secrets, which no job gets."""
+        members = (*self.crew.members().values(), *self.notifiers)
+        return frozenset(name for member in members for name in member.secrets())
 
     def all_resources(self) -> dict[str, Resources]:
         """What jobs ask for, by section of the run file."""
@@ -116,21 +126,42 @@ class RunFile:
         }
 
 
-def read_run_file(path: Path, registry: Registry, *, cycles: int | None = None) -> RunFile:
+def read_run_file(
+    path: Path, registry: Registry, *, cycles: int | None = None, trust_config: bool = False
+) -> RunFile:
     """Read a run file; raises InputErrors with every problem, each with its line.
 
     What only cycles need may be missing if there are none to run: `cycles`, by default those of the file.
+    A `config.py`, or an `ald.toml` that names one, is read as legacy says; with `trust_config` it is executed.
     """
     text = _text(path)
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not valid TOML: {error}", path=path) from error
+    old = read_old(path, registry, trust_config=trust_config)
+    tables = _parse(text, path) if old is None else old.tables_to_check()
     reader = _Reader(tables, path.parent, registry)
     found = reader.read(path, cycles)
+    if old is not None:
+        problems = old.problems(reader.problems, cycles)
+        if problems or found is None:
+            raise InputErrors(problems, path=path)
+        return attrs.evolve(found, old=old)
     if found is None or reader.problems:
         raise InputErrors([_placed(p, path, text) for p in reader.problems], path=path)
     return found
+
+
+def read_old(path: Path, registry: Registry, *, trust_config: bool = False) -> OldStudy | None:
+    """The study of the existing driver that a run file is, or names; None for any other run file."""
+    tables = {} if path.suffix == ".py" else _parse(_text(path), path)
+    if not legacy.is_old(path, tables):
+        return None
+    return legacy.read_old_study(path, tables, registry, trust=trust_config)
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not valid TOML: {error}", path=path) from error
 
 
 def _case_options(case: Case) -> CaseOptions:

@@ -23,6 +23,7 @@ class EvenSelector(Selector):
     """
 
     name: ClassVar[str] = "even"
+    per_case: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = (
         "Lindsey, Fried, Goldman, Bastea, J. Chem. Phys. 153, 134117 (2020), doi:10.1063/5.0021965",
     )

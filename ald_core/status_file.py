@@ -11,6 +11,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -44,12 +45,29 @@ State = Literal["running", "finished", "stopped", "failed", "interrupted"]
 
 @attrs.frozen
 class Tasks:
-    """Tasks of the step under way."""
+    """Tasks of a step."""
 
     waiting: int = 0
     running: int = 0
     done: int = 0
     failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.waiting + self.running + self.done + self.failed
+
+
+@attrs.frozen
+class Step:
+    """A step of the cycle that is under way. MD of one case and labels of another may be so at the same time."""
+
+    name: str
+    tasks: Tasks = Tasks()
+    """Of all cases that have come to this step"""
+    seconds_left: float | None = None
+    parts: int = 1
+    """How many cases are in it; 1 if it is done for all cases together"""
 
 
 @attrs.frozen
@@ -71,9 +89,8 @@ class Status:
     """Planned"""
     cycle: int = 0
     """Under way; cycles + 1 is the final fit"""
-    step: str = ""
-    tasks: Tasks = Tasks()
-    seconds_left: float | None = None
+    steps: tuple[Step, ...] = ()
+    """Under way, in the order in which they began"""
     warnings: tuple[str, ...] = ()
     results: tuple[dict[str, Any], ...] = ()
     """One for each finished cycle"""
@@ -81,7 +98,8 @@ class Status:
 
     def to_json(self) -> str:
         """One object, with keys as the fields."""
-        return json.dumps(finite(attrs.asdict(self)), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(finite(attrs.asdict(self)), indent=1, ensure_ascii=False) + "\n"
+        return text.encode("utf-8", "replace").decode()  # names of files need not be UTF-8
 
     def after(self, event: Event) -> Status:  # noqa: PLR0911  one answer per event
         """The status when `event` has happened."""
@@ -90,22 +108,52 @@ class Status:
                 rows = tuple(result(record, final=False) for record in records)
                 return attrs.evolve(self, cycles=cycles, results=rows)
             case StepStarted(cycle, step, tasks):
-                return attrs.evolve(
-                    self, cycle=cycle, step=step, tasks=Tasks(waiting=tasks), seconds_left=None
-                )
+                return attrs.evolve(self, cycle=cycle, steps=_begun(self.steps, step, tasks))
             case TasksChanged():
-                counts = Tasks(event.waiting, event.running, event.done, event.failed)
-                return attrs.evolve(self, tasks=counts, seconds_left=event.seconds_left)
-            case StepFinished():
-                return attrs.evolve(self, tasks=Tasks(), seconds_left=None)
+                return attrs.evolve(self, steps=_counted(self.steps, event))
+            case StepFinished(_, step, _):
+                return attrs.evolve(self, steps=_ended(self.steps, step))
             case CycleFinished(record, final):
                 row = result(record, final=final)
-                return attrs.evolve(self, step="", results=(*self.results, row))
+                return attrs.evolve(self, steps=(), results=(*self.results, row))
             case Note(text, "warning"):
                 return attrs.evolve(self, warnings=(*self.warnings, text)[-WARNINGS:])
             case RunEnded(outcome, reason):
                 return attrs.evolve(self, state=outcome, reason=reason)
         return self
+
+
+def _begun(steps: Sequence[Step], name: str, tasks: int) -> tuple[Step, ...]:
+    """One more part of a step, with so many tasks."""
+    if all(step.name != name for step in steps):
+        return (*steps, Step(name, Tasks(waiting=tasks)))
+    return tuple(
+        attrs.evolve(
+            step,
+            parts=step.parts + 1,
+            tasks=attrs.evolve(step.tasks, waiting=step.tasks.waiting + tasks),
+        )
+        if step.name == name
+        else step
+        for step in steps
+    )
+
+
+def _counted(steps: Sequence[Step], event: TasksChanged) -> tuple[Step, ...]:
+    counts = Tasks(event.waiting, event.running, event.done, event.failed)
+    left = event.seconds_left
+    return tuple(
+        attrs.evolve(step, tasks=counts, seconds_left=left) if step.name == event.step else step
+        for step in steps
+    )
+
+
+def _ended(steps: Sequence[Step], name: str) -> tuple[Step, ...]:
+    """A part less; a step without parts is not under way."""
+    fewer = (
+        attrs.evolve(step, parts=step.parts - 1) if step.name == name else step for step in steps
+    )
+    return tuple(step for step in fewer if step.parts)
 
 
 def result(record: CycleRecord, *, final: bool) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The steps of a cycle. Each takes a study, a cycle number and data, and gives data; finished jobs are not redone."""
+"""The steps of a cycle. Each takes a study, a cycle number and data, and gives data; finished jobs are not redone.
+
+Those that give a `Flow` may go on at the same time.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy as np
 from ald_core.digests import digest, file_digest
 from ald_core.errors import FuseBlown, InputError, PluginError
 from ald_core.events import Note
+from ald_core.flow import Flow, each, outcomes, replayed, successes
 from ald_core.frames import read_frames
 from ald_core.gates import pass_gates
 from ald_core.holdout import held_out
@@ -33,6 +37,7 @@ from ald_core.types import (
     Labels,
     Model,
     Pick,
+    RunJobs,
     Task,
     TrainingSet,
     Trajectory,
@@ -54,7 +59,9 @@ def start(study: Study) -> TrainingSet:
         for frame, labels in given
         if labels is not None
     ]
-    made, quarantined = label(study, 1, bare, chosen, first_fit=1) if bare else ([], ())
+    made, quarantined = accept(
+        study, 1, [study.run(1, label(study, 1, bare, chosen=chosen, first_fit=1))] if bare else []
+    )
     for frame_id, reason in quarantined:
         study.listener(Note(f"starting frame {frame_id} is left out: {reason}", "warning"))
     training = TrainingSet().grow([*ready, *made])
@@ -76,20 +83,26 @@ def fit(study: Study, cycle: int, training: TrainingSet) -> Model:
     return attrs.evolve(model, path=study.store.cycle_folder(cycle) / "GEN_FF" / name)
 
 
-def run_md(study: Study, cycle: int, model: Model) -> list[Trajectory]:
-    """MD of every case; the runs become `ALC-n/CASE-i_INDEP_0`."""
+def parts(study: Study) -> dict[str, tuple[Case, ...]]:
+    """Cases that are selected from together, by what people are told: each by itself if the selector allows it."""
+    cases = study.runfile.cases
+    if study.crew.selector is not None and study.crew.selector.per_case:
+        return {case.name: (case,) for case in cases}
+    return {"": cases}
+
+
+def run_md(study: Study, cycle: int, model: Model, case: Case) -> Flow[Trajectory]:
+    """MD of a case; the run becomes `ALC-n/CASE-i_INDEP_0`."""
     engine = study.crew.md
     if engine is None:
         raise InputError("md: is required to run cycles; add [md] to the run file")
     asked = digest("md", identity(engine), study.registry.source(engine), file_digest(model.path))
-    tasks = [_md_task(study, engine, asked, cycle, model, case) for case in study.runfile.cases]
-    with study.step(cycle, "md", len(tasks)) as remark:
-        results = study.must_run(cycle)(tasks)
-        for case, (_, folder) in zip(study.runfile.cases, results, strict=True):
-            study.store.show_files(cycle, f"CASE-{case.index}_INDEP_0", folder, engine.views())
-        trajectories = [trajectory for trajectory, _ in results]
-        remark(", ".join(f"{t.case.name}: {t.steps} of {t.planned} steps" for t in trajectories))
-    return trajectories
+    task = _md_task(study, engine, asked, cycle, model, case)
+    with study.step(cycle, "md", 1, case.name) as remark:
+        [(trajectory, folder)] = yield from successes(cycle, "md", [task])
+        study.store.show_files(cycle, f"CASE-{case.index}_INDEP_0", folder, engine.views())
+        remark(f"{trajectory.steps} of {trajectory.planned} steps")
+    return trajectory
 
 
 def select(
@@ -98,42 +111,57 @@ def select(
     training: TrainingSet,
     model: Model,
     trajectories: Sequence[Trajectory],
-) -> list[Frame]:
+    part: str = "",
+) -> Flow[list[Frame]]:
     """Frames worth labelling, in the order of the selector's picks."""
     selector = study.crew.selector
     if selector is None:
         raise InputError("selector: is required to run cycles; add [selector] to the run file")
     candidates = [c for t in trajectories for c in t.candidates]
-    with study.step(cycle, "select", 1) as remark:
-        context = SelectionContext(
-            cycle,
-            training,
-            model,
-            study.generator("select", cycle),
-            partial(predict, study, cycle, model),
-            tuple(t.case.name for t in trajectories),
-        )
-        picks = selector.select(candidates, context)
+    cases = tuple(t.case.name for t in trajectories)
+    purpose = ("select", cycle, *cases) if selector.per_case else ("select", cycle)
+
+    def call(run_jobs: RunJobs) -> list[Pick]:
+        def predict(frames: Sequence[Frame]) -> list[Labels]:
+            return study.crew.fitter.predict(model, frames, run_jobs) if frames else []
+
+        rng = study.generator(*purpose)
+        context = SelectionContext(cycle, training, model, rng, predict, cases)
+        return selector.select(candidates, context)
+
+    with study.step(cycle, "select", 1, part) as remark:
+        what = f"the selector '{selector.name}'"
+        picks = yield from replayed(cycle, "select", what, call)
         frames = _picked(selector.name, candidates, picks)
         remark(f"{len(frames)} of {len(candidates)} candidates")
     return frames
+
+
+@attrs.frozen(eq=False)
+class Labelled:
+    """What has become of frames that were to be labelled."""
+
+    tasks: Sequence[Task[Labels]]
+    accepted: Sequence[LabeledFrame]
+    quarantined: Quarantine
 
 
 def label(
     study: Study,
     cycle: int,
     frames: Sequence[Frame],
+    part: str = "",
     chosen: frozenset[str] | None = None,
     first_fit: int | None = None,
-) -> tuple[list[LabeledFrame], Quarantine]:
+) -> Flow[Labelled]:
     """Label frames; what fails again and again is quarantined with its reason.
 
     `chosen` are the ids to hold out, by default a block of each trajectory.
     """
     chosen = _held_out(study, frames) if chosen is None else chosen
     tasks = _label_tasks(study, frames)
-    with study.step(cycle, "label", len(tasks)) as remark:
-        results = study.run_jobs(cycle, tasks)
+    with study.step(cycle, "label", len(tasks), part) as remark:
+        results = yield from outcomes("label", tasks)
         accepted, quarantined = [], []
         for frame, result in zip(frames, results, strict=True):
             if isinstance(result, Failure):
@@ -143,23 +171,37 @@ def label(
                 since = cycle + 1 if first_fit is None else first_fit
                 accepted.append(LabeledFrame(frame, result, name, since, frame.id in chosen))
         remark(f"{len(accepted)} labelled, {len(quarantined)} quarantined")
+    return Labelled(tasks, accepted, tuple(quarantined))
+
+
+def accept(
+    study: Study, cycle: int, parts: Sequence[Labelled]
+) -> tuple[list[LabeledFrame], Quarantine]:
+    """All labels of a cycle, which users find in `ALC-n/<LABELER>-*`, unless too many failed."""
+    tasks = [task for part in parts for task in part.tasks]
+    accepted = [labeled for part in parts for labeled in part.accepted]
+    quarantined = tuple(entry for part in parts for entry in part.quarantined)
     _fuse(study, cycle, tasks, quarantined)
     _show_labels(study, cycle, accepted)
-    return accepted, tuple(quarantined)
+    return accepted, quarantined
 
 
-def predict(study: Study, cycle: int, model: Model, frames: Sequence[Frame]) -> list[Labels]:
-    """What a model says about frames."""
-    return study.crew.fitter.predict(model, frames, study.must_run(cycle)) if frames else []
+def predict(study: Study, cycle: int, model: Model, frames: Sequence[Frame]) -> Flow[list[Labels]]:
+    """What a model says about frames, in the step `judge`."""
+    if not frames:
+        return []
+    fitter = study.crew.fitter
+    what = f"predict of the fitter '{fitter.name}'"
+    return (yield from replayed(cycle, "judge", what, partial(fitter.predict, model, frames)))
 
 
 def force_errors(
     study: Study, cycle: int, model: Model, *groups: Sequence[LabeledFrame]
-) -> list[ForceError | None]:
+) -> Flow[list[ForceError | None]]:
     """Root mean square error of the force components over each group of frames; None where none has forces."""
     judged = [[f for f in group if f.labels.forces is not None] for group in groups]
     frames = [f for group in judged for f in group]
-    said = iter(predict(study, cycle, model, [f.frame for f in frames]))
+    said = iter((yield from predict(study, cycle, model, [f.frame for f in frames])))
     errors: list[ForceError | None] = []
     for group in judged:
         squares = [np.square(next(said).forces - f.labels.forces) for f in group]  # type: ignore[operator]
@@ -170,21 +212,23 @@ def force_errors(
 
 def learning_curve(
     study: Study, last: int, frames: Sequence[LabeledFrame]
-) -> tuple[tuple[int, float | None], ...]:
+) -> Flow[tuple[tuple[int, float | None], ...]]:
     """Force error (eV/Å) of the models of all cycles before `last` over the same frames."""
-    curve = []
+    models = {}
     for cycle, record in study.records().items():
         model = Model(record.model_format, study.store.folder / record.model)
         if cycle >= last:
             continue
         if not model.path.is_file():
             study.listener(Note(f"{model.path} is gone; cycle {cycle} is not judged", "warning"))
-            continue
-        if model.format != study.crew.fitter.writes:
-            continue  # the fitter was changed since
-        [error] = force_errors(study, last, model, frames)
-        curve += [(cycle, error.rmse)] if error else []
-    return tuple(curve)
+        elif model.format == study.crew.fitter.writes:  # else the fitter was changed since
+            models[cycle] = model
+    if not models or not frames:
+        return ()
+    with study.step(last, "judge", len(models), "earlier cycles"):
+        found = yield from each(force_errors(study, last, m, frames) for m in models.values())
+    errors = {cycle: error for cycle, [error] in zip(models, found, strict=True)}
+    return tuple((cycle, error.rmse) for cycle, error in errors.items() if error)
 
 
 # ---------------------------------------------------------------- tasks

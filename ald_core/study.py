@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from ald_core.errors import AldError, FuseBlown, InputError, Stopped
 from ald_core.events import (
     CycleFinished,
     Listener,
+    Note,
     RunEnded,
     RunStarted,
     StepFinished,
@@ -22,6 +23,7 @@ from ald_core.events import (
     ignore,
     told_to,
 )
+from ald_core.flow import Flow, must_succeed
 from ald_core.interruption import StopFile
 from ald_core.jobs import JobRunner
 from ald_core.journal import Journal
@@ -31,7 +33,7 @@ from ald_core.resuming import Consent, check_options, identify
 from ald_core.runfile import Crew, RunFile
 from ald_core.status_file import StatusFile
 from ald_core.store import CycleRecord, Quarantine, Store, record_from_json, record_to_json
-from ald_core.types import Failure, RunJobs, Task, TrainingSet
+from ald_core.types import RunJobs, T, Task, TrainingSet
 
 
 @attrs.frozen(eq=False)
@@ -47,6 +49,8 @@ class Study:
     listener: Listener
     seconds: dict[str, float] = attrs.field(factory=dict)
     """Wall time of the steps of the cycle under way; for people only."""
+    under_way: dict[str, tuple[int, float]] = attrs.field(factory=dict)
+    """Steps now: how many parts of each go on, and since when one does"""
 
     @property
     def crew(self) -> Crew:
@@ -82,30 +86,41 @@ class Study:
         self.listener(RunEnded("finished"))
 
     @contextmanager
-    def step(self, cycle: int, name: str, tasks: int) -> Iterator[Callable[[str], None]]:
-        """Report a step to whoever watches; call the given function with a remark at its end."""
+    def step(
+        self, cycle: int, name: str, tasks: int, part: str = ""
+    ) -> Iterator[Callable[[str], None]]:
+        """Report a step, or a part of it, to whoever watches; call the given function with a remark at its end."""
         remarks: list[str] = []
-        start = time.monotonic()
-        self.listener(StepStarted(cycle, name, tasks))
-        yield remarks.append
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
-        self.listener(StepFinished(cycle, name, remarks[-1] if remarks else ""))
+        parts, since = self.under_way.get(name, (0, time.monotonic()))
+        self.under_way[name] = (parts + 1, since)
+        self.listener(StepStarted(cycle, name, tasks, part))
+        try:
+            yield remarks.append
+        except InputError as error:
+            self._leave(name)
+            if self.under_way:
+                text = f"{error}; what does not depend on it goes on until the run stops for it"
+                self.listener(Note(text, "warning"))
+            raise
+        self._leave(name)
+        self.listener(StepFinished(cycle, name, remarks[-1] if remarks else "", part))
 
-    def run_jobs(self, cycle: int, tasks: Sequence[Task[Any]]) -> list[Any]:
-        """Results of tasks in their order, where the last `Failure` may stand for a result."""
-        return self.jobs.run(cycle, list(tasks))
+    def _leave(self, name: str) -> None:
+        parts, since = self.under_way.pop(name)
+        if parts > 1:
+            self.under_way[name] = (parts - 1, since)
+        else:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - since
+
+    def run(self, cycle: int, flow: Flow[T]) -> T:
+        """What a flow gives; its jobs are run."""
+        return self.jobs.follow(cycle, flow)
 
     def must_run(self, cycle: int) -> RunJobs:
-        """Runs tasks of which none may fail: a failure is an InputError with its reason."""
+        """Runs tasks of which none may fail, and waits for them: a failure is an InputError with its reason."""
 
         def run(tasks: list[Task[Any]]) -> list[Any]:
-            results = self.run_jobs(cycle, tasks)
-            for task, result in zip(tasks, results, strict=True):
-                if isinstance(result, Failure):
-                    raise InputError(
-                        f"cycle {cycle}: {task.role} '{task.name}' failed: {result.reason}"
-                    )
-            return results
+            return must_succeed(cycle, tasks, self.jobs.run(cycle, tasks))
 
         return run
 
@@ -228,6 +243,7 @@ def open_study(
                 tell,
                 poll,
                 stop_file,
+                runfile.secrets,
             )
             try:
                 yield Study(runfile, registry, store, journal, jobs, stop_file, tell)

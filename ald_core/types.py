@@ -313,6 +313,8 @@ class Job:
     resources: Resources
     avoid: tuple[str, ...] = ()
     """Nodes on which jobs died again and again"""
+    withhold: frozenset[str] = frozenset()
+    """Environment variables of `ald run` that the job must not get, because they hold secrets"""
 
 
 @attrs.frozen

@@ -23,9 +23,9 @@ from ald_core.errors import FuseBlown, SchedulerUnavailable
 from ald_core.events import Listener, Note
 from ald_core.journal import Journal, Record
 from ald_core.ledger import Attempt, JobState, Ledger, about_attempt, about_job, about_task
-from ald_core.progress import Progress
 from ald_core.roles import Scheduler
-from ald_core.types import Ending, Failure, FailureKind, JobStatus, Resources, Task
+from ald_core.stage import Stage
+from ald_core.types import Ending, Failure, FailureKind, JobStatus, Resources, Role, Task
 
 LOOKS = 3
 """Successful queries in a row that must miss a job before anything is concluded."""
@@ -42,26 +42,6 @@ FAULTS: Mapping[Ending, FailureKind] = {"timeout": "time", "out_of_memory": "mem
 
 
 @attrs.define
-class Stage:
-    """One call of `JobRunner.run`."""
-
-    cycle: int
-    pending: dict[str, Task[Any]]
-    """By identity"""
-    results: dict[str, Any]
-    progress: Progress
-    complaint: str = ""
-    """What the user has to put right"""
-    input_failures: int = 0
-    """Labels that failed for such a reason since the last one was accepted"""
-
-    def finish(self, task: Task[Any], outcome: object) -> None:
-        """The task has its result or its last failure."""
-        self.results[task.identity] = outcome
-        del self.pending[task.identity]
-
-
-@attrs.define
 class Run:
     """One `ald run` as far as its jobs are concerned: where it is, what is on record, what it has submitted."""
 
@@ -72,10 +52,12 @@ class Run:
     ledger: Ledger
     scheduler: Scheduler
     listener: Listener
+    resources: Mapping[Role, Resources] = attrs.field(factory=dict)
+    """What jobs ask for at first, by step"""
     sent: set[str] = attrs.field(factory=set)
     """Names of the jobs that this process submitted"""
-    blocked: tuple[JobState, Resources] | None = None
-    """A job for which the scheduler has no room yet"""
+    blocked: dict[Role, tuple[JobState, Resources]] = attrs.field(factory=dict)
+    """Jobs for which the scheduler has no room yet; those of another role may go to another queue"""
     deaths: Counter[str] = attrs.field(factory=Counter)
     """Jobs that died by node; each `ald run` counts anew, for nodes are repaired"""
     _warned: set[str] = attrs.field(factory=set)
@@ -149,7 +131,7 @@ class Watcher:
         self._run = run
         self._absent: dict[str, _Absence] = {}
         self._voids: dict[str, int] = {}
-        self._setup_failures = 0
+        self._setup_failures: Counter[Role] = Counter()
         self._stuck: Counter[str] = Counter()
         self.unanswered = 0
         """Queries in a row that the scheduler did not answer"""
@@ -199,7 +181,7 @@ class Watcher:
         alive = [status for status in seen or [] if status.state != "gone"]
         gone = None if seen is None or alive else _last(seen)
         ended = self._gather(stage, job, gone)
-        if not job.expected or (self._run.blocked is not None and self._run.blocked[0] is job):
+        if not job.expected or any(job is blocked for blocked, _ in self._run.blocked.values()):
             return
         if ended == script.SETUP_FAILED:
             self._setup_failed(stage, job)
@@ -227,7 +209,7 @@ class Watcher:
         self._absent.pop(job.name, None)
         waiting = [status for status in alive if status.state == "waiting"]
         if any(status.state == "running" for status in alive):
-            stage.progress.begin(job)
+            stage.begin(job)
         if not job.submitted:
             self._run.record(about_job("SUBMITTED", job.name, id=alive[0].id))
         if len(alive) > 1 and waiting:  # the claim lets one work; the others need not wait for it
@@ -288,11 +270,14 @@ class Watcher:
 
     def _setup_failed(self, stage: Stage, job: JobState) -> None:
         reason = f"a set-up line failed{_quoted(self._last_output(job))}"
+        task = stage.task_of(job)
         self._run.record(about_job("VOID", job.name, reason=reason))
-        if job.name in self._run.sent:
-            self._setup_failures += 1
-        if self._setup_failures >= SETUP_FAILURES:
-            stage.complaint = f"{reason}; correct resources.{stage.progress.step}.setup or modules"
+        if task is None or job.name not in self._run.sent:
+            return
+        role = task.role
+        self._setup_failures[role] += 1
+        if self._setup_failures[role] >= SETUP_FAILURES:
+            stage.complaint = f"{reason}; correct resources.{role}.setup or modules"
 
     # ------------------------------------------------------------ collect
 
@@ -348,7 +333,9 @@ class Watcher:
                 last = killed if killed.ending != "unknown" else self._explained(job)
                 kind = FAULTS.get(last.ending, outcome.kind)
                 outcome = Failure(outcome.reason + _quoted(last.detail), kind)
-            details = {"reason": outcome.reason, "kind": outcome.kind}
+            durable.check_room(self._run.study)
+            reason = outcome.reason + self._advice(task, outcome.kind)
+            details = {"reason": reason, "kind": outcome.kind}
             self._run.record(about_attempt("REJECTED", job.name, attempt, **details))
             self._after_failure(stage, task, job, folder)
             return
@@ -356,7 +343,9 @@ class Watcher:
         self._run.record(
             about_attempt("ACCEPTED", job.name, attempt, folder=folder, outputs=digests)
         )
-        self._setup_failures = stage.input_failures = 0
+        self._setup_failures[task.role] = 0
+        if task.role == "label":
+            stage.input_failures = 0
         stage.finish(task, outcome)
 
     def _lose(self, stage: Stage, job: JobState, reason: str, last: JobStatus) -> None:
@@ -367,12 +356,26 @@ class Watcher:
         lost = [a.identity for a in begun or expected[:1] if not job.cancelled]
         unstarted = [a.identity for a in expected if a.identity not in lost]
         kind = FAULTS.get(last.ending, "infrastructure")
+        durable.check_room(self._run.study)
+        if lost:
+            reason += self._advice(stage.pending[lost[0]], kind)
         details = {"tasks": lost, "unstarted": unstarted, "reason": reason, "kind": kind}
         self._run.record(about_job("LOST", job.name, node=last.node, **details))
         if last.node and kind == "infrastructure" and not job.cancelled:
             self._run.deaths[last.node] += 1
         for identity in lost:
             self._after_failure(stage, stage.pending[identity], job, job.folder)
+
+    def _advice(self, task: Task[Any], kind: FailureKind) -> str:
+        """What the user can do about a failure that no retry can help."""
+        asked = task.resources or self._run.resources.get(task.role, Resources())
+        if kind != "memory" or asked.memory is not None:
+            return ""
+        text = f"; it had what the queue gives by default, set `[resources.{task.role}] memory`"
+        self._run.warn_once(
+            f"{task.role} '{task.name}' had too little memory{text}", f"memory {task.role}"
+        )
+        return text
 
     def _after_failure(self, stage: Stage, task: Task[Any], job: JobState, folder: str) -> None:
         state = self._run.ledger.task(task.identity)
@@ -385,8 +388,10 @@ class Watcher:
         stage.finish(task, failure)
         if failure.kind == "input" and task.role == "label":
             stage.input_failures += 1
-            all_tasks = len(stage.pending) + len(stage.results)
-            if stage.input_failures >= min(INPUT_FAILURES, all_tasks):
+            more = any(other.role != "label" for other in stage.pending.values())
+            if stage.input_failures >= (
+                INPUT_FAILURES if more else min(INPUT_FAILURES, stage.labels)
+            ):
                 what = f"label '{task.name}' failed: {failure.reason}"
                 stage.complaint = stage.complaint or f"{what}; see {folder}"
 

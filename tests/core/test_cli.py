@@ -1,5 +1,6 @@
 """The command line: exit statuses, one sentence per mistake, nothing but text from the library."""
 
+import errno
 import sys
 from importlib.metadata import EntryPoint, version
 from types import ModuleType
@@ -195,7 +196,11 @@ def test_stop_release_and_repair_of_a_study_that_is_well(ald, study, monkeypatch
     monkeypatch.chdir(study)
     assert ald("release") == (0, "007-cold-2: no SCF\n", "")
     assert ald("release", "007-cold-2")[0] == 0
-    assert ald("release") == (0, "", "")
+    starts = len(list((study / ".ald" / "journal").iterdir()))
+    for arguments in ((), ("--all",)):
+        assert ald("release", *arguments) == (0, "no label is quarantined\n", "")
+    assert ald("release", "007-cold-9")[0] == 2
+    assert len(list((study / ".ald" / "journal").iterdir())) == starts
     assert ald("repair") == (0, "the journal is whole\n", "")
 
 
@@ -288,6 +293,23 @@ def test_an_exception_of_the_library_becomes_its_exit_status(ald, study, monkeyp
 
         monkeypatch.setattr(cli, "read_run_file", fail)
         assert ald("run", study) == (expected, "", f"ald: {error}\n")
+
+
+def test_an_error_of_the_machine_is_a_safe_stop_and_no_traceback(ald, study, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ESTALE, "Stale file handle", "/x/claim")
+
+    monkeypatch.setattr(cli, "read_run_file", fail)
+    words = "ald: /x/claim: Stale file handle; put this right and run again, nothing is lost\n"
+    assert ald("run", study) == (3, "", words)
+
+
+def test_what_is_looked_for_in_a_study_that_never_ran_leaves_nothing_there(ald, study):
+    assert ald("stop", study, "--jobs")[0] == 0
+    assert ald("release", study, "--all")[0] == 0
+    assert ald("release", study, "x")[0] == 2
+    assert ald("repair", study)[0] == 0
+    assert not (study / ".ald").exists()
 
 
 def test_ctrl_c_anywhere_is_a_safe_stop(ald, study, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ald_core.display import Display, summary_table
-from ald_core.events import TasksChanged
+from ald_core.events import StepFinished, StepStarted, TasksChanged
 from ald_core.store import CycleRecord, ForceError, MDRecord
 from ald_core.summary import COLUMNS, summarise
 from ald_core.units import KCAL_PER_MOL
@@ -34,6 +34,7 @@ def test_the_live_line_is_one_line_of_whole_words(width):
     console = Console(file=stream, width=width, force_terminal=True, color_system=None)
     event = TasksChanged(12, "label", 400, 48, 548, 4, 9000.0)
     with Display(console) as display:
+        display(StepStarted(12, "label", 1000))
         display(event)
         lines = console.render_lines(display._live.renderable)
     assert len(lines) == 1
@@ -43,3 +44,24 @@ def test_the_live_line_is_one_line_of_whole_words(width):
     assert len(text) <= width
     assert text.split("  ") == whole.split("  ")[: text.count("  ") + 1]
     assert (text == whole) == (width == 80)
+
+
+def test_the_live_line_tells_of_all_steps_that_go_on_at_once():
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+
+    def line():
+        (segments,) = console.render_lines(display._live.renderable)
+        return "".join(segment.text for segment in segments).strip()
+
+    with Display(console) as display:
+        display(StepStarted(3, "md", 1, "cold"))
+        display(StepStarted(3, "md", 1, "warm"))
+        display(TasksChanged(3, "md", 0, 1, 1, 0, 90.0))
+        display(StepFinished(3, "md", "30 of 30 steps", "warm"))
+        assert line() == "cycle 3  md  1/2 done  1 running  about 1 min 30 s left"
+        display(StepStarted(3, "label", 20, "warm"))
+        display(TasksChanged(3, "label", 17, 2, 0, 1, None))
+        assert line() == "cycle 3  md 1/2, 1 running  label 0/20, 1 failed, 2 running"
+        display(StepFinished(3, "md", "30 of 30 steps", "cold"))
+        assert line() == "cycle 3  label  0/20 done  1 failed  2 running"
+    assert "cycle 3: md of warm done: 30 of 30 steps" in console.file.getvalue()

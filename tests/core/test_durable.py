@@ -119,8 +119,34 @@ def test_claim_on_a_file_system_without_links_says_so(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_link)
-    with pytest.raises(Stopped, match="claim: Operation not permitted"):
+    with pytest.raises(Stopped, match="claim: this file system has no hard links"):
         durable.claim(tmp_path / "claim", b"me")
+
+
+def test_what_is_still_in_use_is_left_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over NFS, where a folder cannot go while a process has a file in it open."""
+
+    def busy(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(path))
+
+    (tmp_path / "folder").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", busy)
+        durable.discard(tmp_path / "folder")
+        durable.sweep(tmp_path)
+    assert not (tmp_path / "folder").exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    durable.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_any_length_and_alphabet(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 127)
+    durable.publish_file(path, b"x")
+    assert path.read_bytes() == b"x"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_discard_takes_the_name_away_before_the_contents(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import psutil
 import pytest
 
@@ -152,3 +153,17 @@ def test_what_a_killed_script_leaves_behind_is_still_its_job(tmp_path: Path) -> 
         time.sleep(0.02)
     (tmp_path / "1" / "stop").touch()
     wait_until(lambda: not scheduler.find(RUN))
+
+
+def test_a_job_gets_the_environment_but_for_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_PASSWORD", "geheim")
+    monkeypatch.setenv("LICENCE", "here")
+    scheduler = LocalScheduler()
+    one = job(tmp_path, 1, "tr '\\0' '\\n' </proc/$$/environ >seen")
+    scheduler.submit(attrs.evolve(one, withhold=frozenset({"MAIL_PASSWORD"})))
+    wait_until(lambda: not scheduler.find(RUN))
+    seen = (one.folder / "seen").read_text().splitlines()
+    assert "LICENCE=here" in seen
+    assert not any("MAIL_PASSWORD" in line for line in seen)

@@ -276,3 +276,12 @@ def test_not_while_a_run_is_at_work(study):
     assert newest_generation(study) == 3
     repair(study)
     assert newest_generation(study) == 5
+
+
+def test_a_journal_of_which_nothing_is_left_is_no_new_study(study):
+    """Else its labels would be made again without a word."""
+    for number in (1, 2, 3):
+        path(study, number).write_bytes(b"")
+    with pytest.raises(InputError, match="nothing of it can be read, though work was done"):
+        repair(study)
+    assert newest_generation(study) in (3, 4)

@@ -252,3 +252,13 @@ def test_another_study_in_the_old_place_is_not_the_original(tmp_path):
     (tmp_path / "a").rename(tmp_path / "b")
     assert begin(tmp_path / "a") != run
     assert begin(tmp_path / "b", moved=True) == run
+
+
+def test_a_study_whose_journal_is_gone_is_no_new_study(tmp_path):
+    """Else its work would be done again among its old folders, without a word."""
+    (tmp_path / "ALC-1" / "jobs" / "ald-0a1b-label-x-1").mkdir(parents=True)
+    with Journal.open(tmp_path) as journal, pytest.raises(InputError, match="says nothing"):
+        identify(journal, tmp_path)
+    shutil.rmtree(tmp_path / "ALC-1")
+    with Journal.open(tmp_path) as journal:
+        assert identify(journal, tmp_path)

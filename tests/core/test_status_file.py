@@ -19,8 +19,8 @@ from ald_core.events import (
 )
 from ald_core.inspection import read_status
 from ald_core.journal import Journal
-from ald_core.ledger import Attempt, JobState, intent
-from ald_core.status_file import Status, StatusFile, Tasks, read_status_file
+from ald_core.ledger import Attempt, JobState, about_attempt, intent
+from ald_core.status_file import Status, StatusFile, Step, Tasks, read_status_file
 from ald_core.store import CycleRecord, ForceError, MDRecord
 
 RECORD = CycleRecord(
@@ -62,9 +62,14 @@ def test_every_event_has_its_place(file, tmp_path):
         "reason": "",
         "cycles": 3,
         "cycle": 2,
-        "step": "label",
-        "tasks": {"waiting": 3, "running": 2, "done": 3, "failed": 1},
-        "seconds_left": 42.0,
+        "steps": [
+            {
+                "name": "label",
+                "tasks": {"waiting": 3, "running": 2, "done": 3, "failed": 1},
+                "seconds_left": 42.0,
+                "parts": 1,
+            }
+        ],
         "warnings": ["a node is bad"],
         "results": [
             {
@@ -93,8 +98,7 @@ def test_the_end_is_told_with_its_reason(file, tmp_path, outcome):
         file(CycleFinished(RECORD, final=True))
         file(RunEnded(outcome, "because"))
     found = read_status_file(tmp_path)
-    assert (found.state, found.reason, found.step) == (outcome, "because", "")
-    assert found.tasks == Tasks()
+    assert (found.state, found.reason, found.steps) == (outcome, "because", ())
     assert [row["final"] for row in found.results] == [True]
 
 
@@ -113,13 +117,14 @@ def test_changes_in_a_row_are_one_version(tmp_path, monkeypatch):
         status_file, "show_file", lambda path, data: written.append(json.loads(data))
     )
     with StatusFile(tmp_path, "0a1b", 1) as file:
+        file(StepStarted(1, "label", 100))
         for i in range(100):
             file(TasksChanged(1, "label", 100 - i, 0, i, 0, None))
             time.sleep(0.004)
         end = time.monotonic() + 20
-        while written[-1]["tasks"]["done"] != 99 and time.monotonic() < end:
+        while written[-1]["steps"][0]["tasks"]["done"] != 99 and time.monotonic() < end:
             time.sleep(0.01)
-        assert written[-1]["tasks"]["done"] == 99
+        assert written[-1]["steps"][0]["tasks"]["done"] == 99
         assert len(written) < 20
         before = len(written)
         time.sleep(0.7)
@@ -133,9 +138,10 @@ def test_readers_see_whole_files(tmp_path, monkeypatch):
 
     def read():
         while not ended.is_set():
-            seen.add(content(tmp_path)["tasks"]["done"])
+            seen.update(step["tasks"]["done"] for step in content(tmp_path)["steps"])
 
     with StatusFile(tmp_path, "0a1b", 1) as file:
+        file(StepStarted(1, "label", 100))
         reader = threading.Thread(target=read)
         reader.start()
         end = time.monotonic() + 20
@@ -202,7 +208,7 @@ def test_while_a_run_is_at_work_its_own_counts_are_shown(study, monkeypatch):
     assert (
         "label: 9000 waiting, 400 running, 599 done, 1 failed, about 1 h 1 min left" in found.lines
     )
-    assert found.status.tasks == Tasks(9000, 400, 599, 1)
+    assert [step.tasks for step in found.status.steps] == [Tasks(9000, 400, 599, 1)]
     assert found.status.state == "running"
 
 
@@ -213,10 +219,10 @@ def test_what_another_start_said_is_not_believed(study):
         file._write()
         found = status(study)
     assert "label jobs: 1 waiting, 0 running, 0 to be collected" in found.lines
-    assert found.status.tasks == Tasks(1, 0, 0, 0)
+    assert found.status.steps == (Step("label", Tasks(1, 0, 0, 0)),)
     (study / "ALC-1/jobs/ald-0a1b-label-x-1").mkdir(parents=True)
     (study / "ALC-1/jobs/ald-0a1b-label-x-1" / script.CLAIM).write_text("x y 1\n")
-    assert status(study).status.tasks == Tasks(0, 1, 0, 0)
+    assert status(study).status.steps == (Step("label", Tasks(0, 1, 0, 0)),)
 
 
 def test_why_the_last_one_ended_is_shown_when_nobody_works(study):
@@ -228,6 +234,73 @@ def test_why_the_last_one_ended_is_shown_when_nobody_works(study):
     assert "failed: no disk" in found.lines
     assert (found.status.state, found.status.reason) == ("failed", "no disk")
     assert isinstance(found.status, Status)
-    assert json.loads(found.status.to_json())["tasks"]["waiting"] == 1
+    assert json.loads(found.status.to_json())["steps"][0]["tasks"]["waiting"] == 1
     (study / "status.json").unlink()
     assert status(study).status.state == "interrupted"
+
+
+# ---------------------------------------------------------------- several steps at once
+
+
+def steps(*events):
+    found = Status("running", "", "", 1)
+    for event in events:
+        found = found.after(event)
+    return {step.name: step.tasks for step in found.steps}
+
+
+MD = (
+    StepStarted(1, "md", 1, "a"),
+    StepStarted(1, "md", 1, "b"),
+    TasksChanged(1, "md", 0, 2, 0, 0, None),
+)
+B_IS_LABELLED = (
+    TasksChanged(1, "md", 0, 1, 1, 0, None),
+    StepFinished(1, "md", "", "b"),
+    StepStarted(1, "label", 3, "b"),
+    TasksChanged(1, "label", 1, 2, 0, 0, None),
+)  # fmt: skip
+
+
+def test_steps_go_on_until_their_last_part_ends():
+    assert steps(*MD) == {"md": Tasks(0, 2, 0, 0)}
+    assert steps(*MD, *B_IS_LABELLED) == {"md": Tasks(0, 1, 1, 0), "label": Tasks(1, 2, 0, 0)}
+    ended = (*MD, *B_IS_LABELLED, StepFinished(1, "md", "", "a"), StepStarted(1, "label", 2, "a"))
+    assert steps(*ended) == {"label": Tasks(3, 2, 0, 0)}
+    assert steps(*ended, StepFinished(1, "label", "", "b"))
+    assert steps(*ended, *[StepFinished(1, "label", "", part) for part in "ab"]) == {}
+
+
+def test_all_that_is_under_way_is_shown(study):
+    with StatusFile(study, "0a1b", 1) as file:
+        for event in (*MD, *B_IS_LABELLED):
+            file(event)
+        file._write()
+        assert status(study).lines[:3] == (
+            "cycle 1: md, label",
+            "md: 0 waiting, 1 running, 1 done, 0 failed",
+            "label: 1 waiting, 2 running, 0 done, 0 failed",
+        )
+
+
+def test_all_that_is_under_way_is_found_in_the_journal(tmp_path):
+    (tmp_path / "ald.toml").write_text("")
+    with Journal.open(tmp_path) as journal:
+        journal.append({"type": "STUDY", "run": "0a1b"})
+        journal.append({"type": "PLAN", "cycles": 2})
+        for role, name in (("predict", "p"), ("md", "a"), ("md", "b"), ("label", "x")):
+            attempt = Attempt(name, name, f"000-{name}", 0)
+            folder = tmp_path / "ALC-1/jobs" / f"ald-0a1b-{role}-{name}-1"
+            folder.mkdir(parents=True)
+            (folder / script.CLAIM).write_text("x y 1\n")
+            job = JobState(folder.name, f"ALC-1/jobs/{folder.name}", (attempt,))
+            journal.append(intent(1, role, job))
+            if name in "pb":
+                journal.append(about_attempt("ACCEPTED", job.name, attempt, folder="f", outputs={}))
+    found = status(tmp_path)
+    assert found.lines[0] == "cycle 1: md, label"
+    assert found.status.steps == (
+        Step("md", Tasks(0, 1, 1, 0)),
+        Step("label", Tasks(0, 1, 0, 0)),
+    )
+    assert {"md jobs: 0 waiting, 1 running, 0 to be collected"} < set(found.lines)

@@ -13,10 +13,15 @@ VIEWS = 9
 
 
 def commits(study):
-    """Records of the cycle, without those of jobs, and how many jobs of each role there were."""
+    """Records of the cycle, without those of jobs, and how many jobs of each role there were that began.
+
+    What waits for cores dies with the run: it never began, and is submitted again under another name.
+    """
     kinds = ("STUDY", "PLAN", "TRAINING", "CYCLE_DONE", "FINAL")
     entries = read_journal(study.path)
-    roles = Counter(e["role"] for e in entries if e["type"] == "INTENT")
+    void = {e["job"] for e in entries if e["type"] == "VOID"}
+    begun = [e for e in entries if e["type"] == "INTENT" and e["job"] not in void]
+    roles = Counter(e["role"] for e in begun)
     return [
         (e["type"], e.get("cycle"), e.get("digest")) for e in entries if e["type"] in kinds
     ], roles

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+import os
 import shutil
 import time
 
@@ -40,15 +41,20 @@ def wait_for(condition, seconds=60.0):
         time.sleep(0.02)
 
 
+def status_of(study):
+    return json.loads((study.path / "status.json").read_text())
+
+
 def test_status_stop_and_notices(study, sendmail, undisturbed):
     slow = '\n[resources.label]\nsetup = ["sleep 2"]\n'
     study.write(("cores = 2\n", "cores = 2\n" + slow + sendmail.table))
     run = study.start("run")
     wait_for(lambda: list(study.path.glob("ALC-1/jobs/*-label-*/claim")) or run.poll() is not None)
-    wait_for(lambda: json.loads((study.path / "status.json").read_text())["step"] == "label")
+    steps = ["label"]
+    wait_for(lambda: [s["name"] for s in status_of(study)["steps"]] == steps)
     found = json.loads(study.ald("status", "--json").out)
     assert (found["state"], found["pid"], found["cycle"]) == ("running", run.pid, 1)
-    assert sum(found["tasks"].values()) == 5
+    assert [sum(step["tasks"].values()) for step in found["steps"]] == [5]
     stopped = study.ald("stop")
     assert stopped.status == 0
     assert stopped.out.endswith(" has stopped\n")
@@ -112,3 +118,24 @@ def test_changes_between_cycles(study, undisturbed):
         [40, 40]
     ] * 2
     study.run()
+
+
+def test_no_job_gets_the_password(study, sendmail, monkeypatch):
+    monkeypatch.setenv("MAIL_PASSWORD", "geheim")
+    login = 'server = "localhost"\nsecurity = "starttls"\nuser = "me"\npassword_variable = "MAIL_PASSWORD"\n'
+    dump = "\n[resources]\nsetup = ['env >environment']\n"
+    study.write(("cores = 2\n", "cores = 2\n" + dump + sendmail.table + login))
+    study.run("--fit-only")
+    seen = [p.read_text() for p in study.path.glob("ALC-1/jobs/*/environment")]
+    assert seen
+    assert all("ALD_JOB_NAME" in text and "MAIL_PASSWORD" not in text for text in seen)
+
+
+def test_a_study_folder_whose_name_is_no_text(study):
+    """Names of files are bytes; those that are not UTF-8 do no harm."""
+    study.write()
+    strange = study.path.with_name(os.fsdecode(b"st\xffdy"))
+    shutil.copytree(study.path, strange)
+    outcome = study.ald("run", strange, "--fit-only")
+    assert outcome.status == 0, outcome.err
+    assert "st?dy" in study.ald("status", strange, "--json").out

@@ -91,7 +91,7 @@ def test_frames_remember_the_first_fit_that_uses_them(undisturbed):
 def test_the_summary_is_printed(undisturbed):
     log = (undisturbed.path / "log.txt").read_text()
     assert "cycle 1: fit done" in log
-    assert "cycle 2: label done: 4 labelled, 0 quarantined" in log
+    assert "cycle 2: label of warm done: 2 labelled, 0 quarantined" in log
     assert "final" in log
     assert "30/0/0" in log
     assert "model: " in log
