@@ -1,34 +1,18 @@
 """What is wrong with a study of the existing driver is found before any job."""
 
 import random
-from functools import partial
 
 import pytest
 from old_studies import (
     PLAIN,
     is_about,
     lines,
-    make_old,
-    path_without_slurm,
     xyzf,
 )
 
 from ald_core.errors import InputError, InputErrors
 from ald_core.registry import Registry
 from ald_core.runfile import read_run_file
-
-
-@pytest.fixture
-def old(tmp_path):
-    """Makes an example study."""
-    return partial(make_old, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def no_slurm(monkeypatch):
-    """Programs are where they are, but Slurm is not."""
-    monkeypatch.setenv("PATH", path_without_slurm())
-
 
 # ---------------------------------------------------------------- what is wrong
 

@@ -13,7 +13,7 @@ from ald_core.registry import Registry
 from ald_core.runfile import read_run_file
 from ald_core.templates import new_from_template, templates
 
-OLD = Path(__file__).parents[1] / "data" / "legacy" / "studies" / "molten_carbon"
+OLD = Path(__file__).parents[2] / "data" / "legacy" / "studies" / "molten_carbon"
 
 
 def ald(*arguments):

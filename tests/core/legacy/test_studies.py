@@ -2,7 +2,6 @@
 
 import os
 import stat
-from functools import partial
 
 import attrs
 import pytest
@@ -14,8 +13,6 @@ from old_studies import (
     FakeVasp,
     is_about,
     lines,
-    make_old,
-    path_without_slurm,
 )
 
 from ald_core.errors import InputError, InputErrors
@@ -23,18 +20,6 @@ from ald_core.legacy.documentation import options_table
 from ald_core.legacy.options import OPTIONS
 from ald_core.registry import Offer, Registry
 from ald_core.runfile import read_old, read_run_file
-
-
-@pytest.fixture
-def old(tmp_path):
-    """Makes an example study."""
-    return partial(make_old, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def no_slurm(monkeypatch):
-    """Programs are where they are, but Slurm is not."""
-    monkeypatch.setenv("PATH", path_without_slurm())
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """New studies from those of the existing driver, with the labels of its finished cycles."""
 
 import tomllib
-from functools import partial
 
 import pytest
 from old_studies import (
@@ -10,8 +9,6 @@ from old_studies import (
     FakeVasp,
     is_about,
     lines,
-    make_old,
-    path_without_slurm,
     xyzf,
 )
 
@@ -23,19 +20,6 @@ from ald_core.legacy.history import finished_labels, read_restart
 from ald_core.legacy.toml_text import toml_text
 from ald_core.registry import Offer, Registry
 from ald_core.runfile import read_old, read_run_file
-
-
-@pytest.fixture
-def old(tmp_path):
-    """Makes an example study."""
-    return partial(make_old, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def no_slurm(monkeypatch):
-    """Programs are where they are, but Slurm is not."""
-    monkeypatch.setenv("PATH", path_without_slurm())
-
 
 # ---------------------------------------------------------------- a study of its own
 
