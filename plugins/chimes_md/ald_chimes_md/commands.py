@@ -1,4 +1,4 @@
-"""The command `ald chimes md`: a run by itself, with the control file of ChIMES MD."""
+"""The commands `ald chimes md`, a run by itself, and `ald chimes species`, what is in its trajectory."""
 
 import shlex
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from ald_chimes_md.control import read_control
 from ald_chimes_md.replacement import reason
-from ald_core.errors import Stopped
+from ald_core.errors import InputError, Stopped
 
 if TYPE_CHECKING:
     from ald_chimes_md.comparison import Errors
@@ -46,6 +46,52 @@ def md(
         typer.echo(line)
     if not result.stable:
         raise typer.Exit(UNSTABLE)
+
+
+@app.command()
+def species(
+    trajectory: Annotated[Path, typer.Argument(help="trajectory in GEN format")],
+    bonds: Annotated[Path, typer.Option(help="bond lengths and lifetimes")] = Path("bonds.dat"),
+    frames: Annotated[bool, typer.Option(help="print the molecules of each frame")] = True,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="species to write to speciation.species-0, -1, …; as the table names it"),
+    ] = None,
+) -> None:
+    """Print the molecules of each frame as molanal does, then fractions and lifetimes of the species."""
+    from ald_chimes_md.speciation.criteria import read_bonds  # noqa: PLC0415
+    from ald_chimes_md.speciation.molecules import analyse  # noqa: PLC0415
+    from ald_chimes_md.speciation.species import (  # noqa: PLC0415
+        SpeciesTally,
+        frame_text,
+        species_text,
+        table_text,
+    )
+
+    criteria = read_bonds(bonds)
+    tally = SpeciesTally(criteria.frame_time)
+    for found in analyse(trajectory, criteria):
+        tally.add(found.molecules)
+        if frames:
+            typer.echo(frame_text(found), nl=False)
+    rows = tally.species()
+    if not rows:
+        raise InputError(
+            f"has no more frames than the bond lifetime, {criteria.longest_lifetime}",
+            path=trajectory,
+            cure=f"give more frames, or a shorter lifetime in {bonds}",
+        )
+    typer.echo(table_text(rows), nl=False)
+    for number, one in enumerate(name or ()):
+        path = trajectory.with_name(f"speciation.species-{number}")
+        try:
+            path.write_text(species_text(one, rows), encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"cannot be written ({error.strerror})",
+                path=path,
+                cure="make room, or give permission",
+            ) from None
 
 
 def _run(control: Path, *, resume: bool) -> "RunResult":
