@@ -22,7 +22,7 @@ APART = [[0.1, 5.0, 5.0], [7.0, 5.0, 5.0], [0.1, 5.9, 5.0]]
 def gen(path, elements, kinds, frames, cell=BOX):
     lines = []
     for frame in frames:
-        lines += [f"{len(kinds)} S", " ".join(elements)]
+        lines += [f"{len(kinds)} S #Step 20 Time 2 (fs) Temp 3276.64 (k)", " ".join(elements)]
         lines += [
             f"{i} {kind} " + " ".join(map(str, xyz))
             for i, (kind, xyz) in enumerate(zip(kinds, frame, strict=True), start=1)

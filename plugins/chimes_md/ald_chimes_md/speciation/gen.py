@@ -57,7 +57,7 @@ def read_gen(path: Path) -> Iterator[GenFrame]:
 
 
 def _frame(file: TextIO, head: str, path: Path, line: int) -> tuple[GenFrame, int]:
-    words = head.split()
+    words = head.partition("#")[0].split()  # ChIMES MD writes step, time and temperature behind it
     if (
         len(words) != 2
         or not words[0].isdecimal()
