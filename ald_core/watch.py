@@ -30,6 +30,7 @@ from ald_core.types import Ending, Failure, FailureKind, JobStatus, Resources, R
 LOOKS = 3
 """Successful queries in a row that must miss a job before anything is concluded."""
 VOIDS = 20
+"""Jobs that may vanish before they begin: with one and the same task, or besides one for each task of the cycle"""
 SETUP_FAILURES = 5
 INPUT_FAILURES = 3
 """Labels in a row that fail for a reason which the user has to put right, before nothing more is tried."""
@@ -130,7 +131,8 @@ class Watcher:
     def __init__(self, run: Run):
         self._run = run
         self._absent: dict[str, _Absence] = {}
-        self._voids: dict[str, int] = {}
+        self._voids: Counter[str] = Counter()
+        self._vanished = 0
         self._setup_failures: Counter[Role] = Counter()
         self._stuck: Counter[str] = Counter()
         self.unanswered = 0
@@ -246,13 +248,15 @@ class Watcher:
         elif self._run.void(job, "it was not found and had not begun"):
             if job.cancelled:
                 return
-            for attempt in job.attempts:
-                count = self._voids[attempt.identity] = self._voids.get(attempt.identity, 0) + 1
-                if count > VOIDS:
-                    raise FuseBlown(
-                        f"the scheduler has lost {count} jobs with {attempt.name} before they began"
-                        f"{_quoted(last.detail)}; the last one is {job.folder}"
-                    )
+            self._vanished += 1
+            self._voids.update(attempt.identity for attempt in job.attempts)
+            worst = max(job.attempts, key=lambda attempt: self._voids[attempt.identity])
+            tasks = len(stage.pending) + len(stage.results)
+            if self._voids[worst.identity] > VOIDS or self._vanished > tasks + VOIDS:
+                raise FuseBlown(
+                    f"the scheduler has lost {self._vanished} jobs before they began, the last one with {worst.name}"
+                    f"{_quoted(last.detail)}; see {job.folder}"
+                )
         elif not absence.started:
             self._absent[job.name] = _Absence(0, 0.0)  # it began while we looked: wait once more
         else:

@@ -136,6 +136,17 @@ def test_jobs_that_always_vanish_are_a_fuse(world: World) -> None:
     world.check(tasks)
 
 
+def test_a_scheduler_that_loses_everything_is_not_fed_for_ever(world: World) -> None:
+    """All tasks vanish in turn, so that none of them comes near its own limit."""
+    tasks = world.tasks(30)
+    with pytest.raises(FuseBlown, match="has lost 51 jobs before they began"):
+        world.run(FakeScheduler(actions=["vanish"] * 1000), tasks)
+    assert len(world.records("SUBMITTED")) <= 2 * len(tasks) + 20
+    assert not world.records("QUARANTINED")
+    assert world.run(FakeScheduler(), tasks) == done(tasks)
+    world.check(tasks)
+
+
 def test_nothing_is_submitted_while_nobody_answers(world: World) -> None:
     class Deaf(FakeScheduler):
         def find(self, prefix: str) -> dict[str, list[JobStatus]]:
