@@ -160,7 +160,7 @@ def _run_without_lock(study: Path, count: int) -> int:
     pid = os.fork()
     if pid:
         return pid
-    journal.Lock = NoLock  # type: ignore[misc, assignment, attr-defined]
+    journal.Lock = NoLock  # type: ignore[misc, assignment, attr-defined]  # in this process only
     try:
         run(study, count)
     except (Stopped, InputError):  # somebody else has taken over

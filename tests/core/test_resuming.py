@@ -48,7 +48,7 @@ class Place:
     folder: Path
     notes: list = attrs.field(factory=list)
 
-    def check(self, runfile, consent=Consent(), versions=None):  # noqa: B008
+    def check(self, runfile, consent=Consent(), versions=None):  # noqa: B008  frozen
         with Journal.open(self.folder) as journal:
             check_options(
                 journal,

@@ -36,14 +36,14 @@ class Sink:
     logins: list = attrs.field(factory=list)
     encrypted: list = attrs.field(factory=list)
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802  named by aiosmtpd
         self.received.append(envelope)
         self.encrypted.append(
             session.ssl is not None or server.transport.get_extra_info("sslcontext")
         )
         return "250 taken"
 
-    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802  named by aiosmtpd
         if address.startswith("nobody"):
             return "550 no such user"
         envelope.rcpt_tos.append(address)
