@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 
-from ald_core.digests import digest, file_digest
+from ald_core.digests import digest, path_digest
 
 C = TypeVar("C")
 _META = "ald.option"
@@ -149,7 +149,7 @@ def build(
 
 
 def identity(capability: object) -> str:
-    """Digest of the options that results depend on; files count by their content, not by their path."""
+    """Digest of the options that results depend on; files and folders count by their content, not by their path."""
     parts: list[object] = [f"{type(capability).__module__}.{type(capability).__qualname__}"]
     for field in _fields(type(capability)):
         meta = field.metadata.get(_META, {})
@@ -180,7 +180,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _plain(value: Any) -> object:
     """The value with paths replaced by digests and mappings ordered, fit for `repr`."""
     if isinstance(value, Path):
-        return file_digest(value) if value.is_file() else value.name
+        return path_digest(value) if value.exists() else value.name
     if isinstance(value, Mapping):
         return [(k, _plain(value[k])) for k in sorted(value)]
     if isinstance(value, (list, tuple)):
@@ -192,7 +192,7 @@ def _plain(value: Any) -> object:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Path):
-        return f"{value.name} ({file_digest(value)[:8]})" if value.is_file() else value.name
+        return f"{value.name} ({path_digest(value)[:8]})" if value.exists() else value.name
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k} = {_shown(value[k])}" for k in sorted(value)) + "}"
     if isinstance(value, (list, tuple)):

@@ -52,6 +52,13 @@ class Capability(ABC):
         del elements
         return []
 
+    def programs(self) -> Mapping[str, str]:
+        """Programs that its jobs start, by the options that name them.
+
+        Those with a folder in their name must be there before any job runs; others may come with modules.
+        """
+        return {}
+
     def secrets(self) -> tuple[str, ...]:
         """Names of environment variables that hold passwords and the like: no job gets them."""
         return ()
@@ -130,6 +137,11 @@ class Labeler(Capability):
     role: ClassVar[str] = "labeler"
     properties: ClassVar[frozenset[str]] = frozenset({"energy", "forces", "stress"})
     """Which of energy, forces, stress it gives."""
+
+    def check_temperature(self, temperature: float, elements: Sequence[str]) -> list[str]:
+        """Problems with frames of a case at this temperature (K), one sentence each: inputs that are missing."""
+        del temperature, elements
+        return []
 
     @abstractmethod
     def prepare(self, frame: Frame, workdir: Path, rung: int) -> JobSpec:

@@ -6,6 +6,7 @@ Paths in it start at the folder of the run file.
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,6 +75,8 @@ class RunFile:
     resources: Mapping[Role, Resources]
     crew: Crew
     notifiers: tuple[Notifier, ...] = ()
+    label_resources: Mapping[Kind, Resources] = attrs.field(factory=dict)
+    """Of the labels of one kind, where they are not those of the step"""
     old: OldStudy | None = None
     """The study of the existing driver that it was made of"""
 
@@ -91,6 +94,7 @@ class RunFile:
     def all_resources(self) -> dict[str, Resources]:
         """What jobs ask for, by section of the run file."""
         steps = {f"resources.{role}": asked for role, asked in self.resources.items()}
+        steps |= {f"labelers.{k}.resources": asked for k, asked in self.label_resources.items()}
         return steps | {
             f"case[{c.index}].resources": c.resources for c in self.cases if c.resources
         }
@@ -223,6 +227,7 @@ class _Reader:
             Case(c.name, i, c.temperature, c.structure, c.input, self._of_case(i, c, resources))
             for i, c in enumerate(self._many(CaseOptions, "case", self.tables.get("case", [])))
         )
+        label_resources = self._of_labelers(resources)
         crew = self._crew()
         notifiers = self._notifiers()
         if study:
@@ -236,6 +241,8 @@ class _Reader:
         planned = study.cycles if study and cycles is None else cycles or 0
         self._check_crew(crew, study, bool(self.tables.get("case")), planned)
         self._check_cases(crew, study, cases)
+        if crew:
+            self._check_programs(crew, resources, label_resources)
         if not (study and training and quality and crew):
             return None
         return RunFile(
@@ -248,6 +255,7 @@ class _Reader:
             resources=resources,
             crew=crew,
             notifiers=notifiers,
+            label_resources=label_resources,
         )
 
     def _check_elements(self, study: StudyOptions) -> None:
@@ -290,11 +298,37 @@ class _Reader:
     def _check_cases(
         self, crew: Crew | None, study: StudyOptions | None, cases: tuple[Case, ...]
     ) -> None:
-        if crew and crew.md and study:
+        if crew is None or study is None:
+            return
+        if crew.md:
             for case in cases:
                 self.problems += [
                     f"case[{case.index}]: {p}" for p in crew.md.check_case(case, study.elements)
                 ]
+        for kind, labeler in crew.labelers.items():
+            for temperature in dict.fromkeys(case.temperature for case in cases):
+                found = labeler.check_temperature(temperature, study.elements)
+                self.problems += [f"labelers.{kind}: {p}" for p in found]
+
+    def _check_programs(
+        self,
+        crew: Crew,
+        resources: Mapping[Role, Resources],
+        label_resources: Mapping[Kind, Resources],
+    ) -> None:
+        """Whether what jobs start is there, as far as that can be told on this machine."""
+        asked: dict[str, Resources] = {"fitter": resources["fit"], "md": resources["md"]}
+        for kind in crew.labelers:
+            asked[f"labelers.{kind}"] = label_resources.get(kind, resources["label"])
+        for where, member in crew.members().items():
+            prepared = asked.get(where, Resources())
+            for option, program in member.programs().items():
+                brought = "/" not in program and (prepared.modules or prepared.setup)
+                if not brought and shutil.which(program) is None:
+                    cure = "correct the name, install it, or load its module ([resources] modules)"
+                    self.problems.append(
+                        f"{where}.{option}: there is no program {program!r} that can be run; {cure}"
+                    )
 
     def _table(self, where: str) -> dict[str, Any]:
         table: Any = self.tables
@@ -331,6 +365,21 @@ class _Reader:
         changed, problems = changed_resources(resources["md"], case.resources, where, self.base)
         self.problems += problems
         return changed if case.resources else None
+
+    def _of_labelers(self, resources: Mapping[Role, Resources]) -> dict[Kind, Resources]:
+        """Resources of the labels of one kind, if they are not those of the step."""
+        found: dict[Kind, Resources] = {}
+        for kind in get_args(Kind):
+            where = f"labelers.{kind}.resources"
+            table = self._table(f"labelers.{kind}").get("resources", {})
+            if not isinstance(table, dict):
+                self.problems.append(f"{where}: must be a table, [{where}]")
+            elif table:
+                found[kind], problems = changed_resources(
+                    resources["label"], table, where, self.base
+                )
+                self.problems += problems
+        return found
 
     def _crew(self) -> Crew | None:
         before = len(self.problems)
@@ -390,7 +439,8 @@ class _Reader:
         except PluginError as error:
             self.problems.append(f"{where}.use: {error}")
             return None
-        made, problems = build(cls, table, where, self.base, skip={"use"})
+        skip = {"use", "resources"} if issubclass(role, Labeler) else {"use"}
+        made, problems = build(cls, table, where, self.base, skip=skip)
         self.problems += problems
         return made
 

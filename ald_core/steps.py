@@ -37,6 +37,7 @@ from ald_core.types import (
     Labels,
     Model,
     Pick,
+    Resources,
     RunJobs,
     Task,
     TrainingSet,
@@ -263,12 +264,19 @@ def _label_tasks(study: Study, frames: Sequence[Frame]) -> list[Task[Labels]]:
             )
         if frame.kind not in asked:
             asked[frame.kind] = digest("label", identity(labeler), study.registry.source(labeler))
-        tasks.append(_label_task(labeler, asked[frame.kind], frame, study.runfile.quality))
+        resources = study.runfile.label_resources.get(frame.kind)
+        tasks.append(
+            _label_task(labeler, asked[frame.kind], frame, study.runfile.quality, resources)
+        )
     return tasks
 
 
 def _label_task(
-    labeler: Labeler, asked: str, frame: Frame, quality: QualityOptions
+    labeler: Labeler,
+    asked: str,
+    frame: Frame,
+    quality: QualityOptions,
+    resources: Resources | None,
 ) -> Task[Labels]:
     def prepare(workdir: Path, rung: int) -> JobSpec:
         return labeler.prepare(frame, workdir, rung)
@@ -280,7 +288,7 @@ def _label_task(
         return pass_gates(labels, frame, quality)
 
     identifier = digest(asked, frame.id, frame.digest)
-    return Task("label", frame.id, identifier, prepare, collect, gate)
+    return Task("label", frame.id, identifier, prepare, collect, gate, resources)
 
 
 # ---------------------------------------------------------------- picks and labels

@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 from ase import Atoms
 
+from ald_core.digests import digest
 from ald_core.options import option
 from ald_core.roles import Labeler
 from ald_core.types import Failure, FloatArray, Frame, JobSpec, Labels
@@ -94,10 +95,7 @@ class AseLabeler(Labeler):
             "calculator": self.calculator,
             "options": options,
             "properties": properties,
-            "numbers": atoms.numbers.tolist(),
-            "positions": atoms.positions.tolist(),
-            "cell": atoms.cell[:].tolist(),
-            "pbc": atoms.pbc.tolist(),
+            **_configuration(atoms),
         }
         (workdir / REQUEST).write_text(json.dumps(request, indent=1) + "\n")
         return JobSpec((sys.executable, "-m", "ald_ase.single_point"), (ANSWER,))
@@ -110,6 +108,9 @@ class AseLabeler(Labeler):
             return Failure(f"no readable {ANSWER}: {error}")
         if not isinstance(answer, dict):
             return Failure(f"{ANSWER} holds no table")
+        asked = configuration_digest(_configuration(frame.atoms))
+        if answer.get("configuration", asked) != asked:
+            return Failure(f"{ANSWER} is of another configuration")
         if "failure" in answer:
             return Failure(str(answer["failure"]), answer.get("kind", "invalid"))
         try:
@@ -118,6 +119,20 @@ class AseLabeler(Labeler):
             return Labels(float(answer["energy"]), forces, stress)
         except (KeyError, TypeError, ValueError) as error:
             return Failure(f"{ANSWER} is incomplete: {error}")
+
+
+def configuration_digest(request: Mapping[str, Any]) -> str:
+    """Of the atoms and the cell in a request; the answer repeats it, so that no other frame's is taken for it."""
+    return digest(*(request[key] for key in ("numbers", "positions", "cell", "pbc")))
+
+
+def _configuration(atoms: Atoms) -> dict[str, Any]:
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell[:].tolist(),
+        "pbc": atoms.pbc.tolist(),
+    }
 
 
 def in_one_line(error: Exception) -> str:

@@ -19,7 +19,7 @@ from ase.calculators.calculator import (
 )
 
 from ald_ase.calculators import make_calculator
-from ald_ase.labeler import ANSWER, REQUEST, in_one_line
+from ald_ase.labeler import ANSWER, REQUEST, configuration_digest, in_one_line
 from ald_core.types import FailureKind
 
 NOT_CONVERGED = ("not converged", "did not converge", "convergence", "scf cycles")
@@ -70,7 +70,8 @@ def _kind(error: Exception) -> FailureKind:
 
 def main() -> None:
     """Run in the current folder."""
-    answer = calculate(json.loads(Path(REQUEST).read_text()))
+    request = json.loads(Path(REQUEST).read_text())
+    answer = calculate(request) | {"configuration": configuration_digest(request)}
     new = Path(ANSWER + ".new")
     new.write_text(json.dumps(answer) + "\n")
     os.replace(new, ANSWER)  # noqa: PTH105
