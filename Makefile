@@ -8,13 +8,14 @@ ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SOURCES := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
 SLURM := slurmctld slurmd slurm-client munge
+DFT := cp2k cp2k-data quantum-espresso quantum-espresso-data
 
-.PHONY: demo test slurm clean
+.PHONY: demo test programs clean
 
 demo: $(VENV)/installed
 	$(BIN)/ald run examples/molten_carbon
 
-test: $(VENV)/installed-dev slurm
+test: $(VENV)/installed-dev programs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,12 +37,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# The tests of the scheduler start a private Slurm; Debian's has all that it needs.
-slurm:
-	@for program in munged slurmctld slurmd sbatch srun; do \
+# Tests start a private Slurm, CP2K and Quantum ESPRESSO; Debian has all that they need.
+programs:
+	@for program in munged slurmctld slurmd sbatch srun cp2k pw.x; do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing=$$program; done; \
 	[ -z "$$missing" ] || { $(ROOT) apt-get -o DPkg::Lock::Timeout=120 update && \
-	  $(ROOT) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends $(SLURM); }
+	  $(ROOT) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends $(SLURM) $(DFT); }
 
 clean:
 	rm -rf $(VENV)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ald_core import control, legacy
+from ald_core import labels as label_list
 from ald_core import repair as journal_repair
 from ald_core.cite import citations
 from ald_core.cycle import run_study
@@ -189,25 +190,58 @@ def stop(
     console.print(said, soft_wrap=True)
 
 
+StudyAndFrames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="STUDY|FRAME", help="study, if not this folder, and frames"),
+]
+
+
 @app.command()
+def labels(
+    words: StudyAndFrames = None,
+    release: Annotated[
+        bool,
+        typer.Option("--release", help="take these labels; those that failed begin anew"),
+    ] = False,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="fit these labels no more, from the next cycle on")
+    ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="list all labels; release all of the cycle under way"),
+    ] = False,
+) -> None:
+    """List labels that failed or look wrong, and where their files are; release some, or reject them."""
+    path, frames = _study_and_frames(words)
+    if release and reject:
+        raise InputError("give either --release or --reject")
+    if (reject or (release and not every)) and not frames:
+        raise InputError("give the names of frames, which `ald labels --all` shows")
+    if release:
+        said = label_list.release(path, frames, every=every)
+        lines = said or ["no label is quarantined"]
+    elif reject:
+        lines = label_list.reject(path, frames)
+    else:
+        lines = label_list.show(label_list.read_labels(path), frames, every=every)
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _study_and_frames(words: list[str] | None) -> tuple[Path, list[str]]:
+    """The run file, that of this folder if the first word is no file or folder, and the other words."""
+    given = list(words or [])
+    study = Path(given.pop(0)) if given and Path(given[0]).exists() else Path()
+    return run_file_of(study), given
+
+
+@app.command(hidden=True)
 def release(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="STUDY|FRAME", help="study, if not this folder, and frames"),
-    ] = None,
+    words: StudyAndFrames = None,
     every: Annotated[bool, typer.Option("--all", help="all of the cycle under way")] = False,
 ) -> None:
-    """Let quarantined labels begin anew in the next `ald run`; without names of frames, list them."""
-    labels = list(words or [])
-    path = run_file_of(Path(labels.pop(0)) if labels and Path(labels[0]).exists() else Path())
-    if labels or every:
-        names = control.release(path, labels, every=every)
-        lines = [f"{name} is released; the next `ald run` begins it anew" for name in names]
-    else:
-        lost = " (its cycle was finished without it)"
-        lines = [f"{q.name}{lost * q.for_good}: {q.reason}" for q in control.read_quarantined(path)]
-    for line in lines or ["no label is quarantined"]:
-        console.print(line, soft_wrap=True)
+    """The same as `ald labels --release`; without names of frames, as `ald labels`."""
+    labels(words, release=bool(every or _study_and_frames(words)[1]), every=every)
 
 
 @app.command()

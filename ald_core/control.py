@@ -1,20 +1,14 @@
-"""What a user does to a study from outside: stop it, and let quarantined labels begin anew."""
+"""What a user does to a study from outside: stop it, and cancel its jobs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import attrs
-
-from ald_core.errors import InputError
 from ald_core.interruption import StopFile
 from ald_core.jobs import JobRunner
-from ald_core.journal import Journal, Record, newest_generation, read_journal
-from ald_core.ledger import Ledger, about_task
+from ald_core.journal import Journal, newest_generation, read_journal
 from ald_core.lock import Holder, read_holder, who_works
-from ald_core.options import did_you_mean
 from ald_core.registry import Registry
 from ald_core.resuming import identify, run_id
 from ald_core.runfile import read_run_file, study_folder
@@ -67,68 +61,3 @@ def _cancel(path: Path, registry: Registry) -> str:
         )  # submits nothing
         number = runner.cancel("cancelled by `ald stop --jobs`")
     return f"{number} jobs were cancelled, and `ald run` begins them again"
-
-
-# ---------------------------------------------------------------- quarantine
-
-
-@attrs.frozen
-class Quarantined:
-    """A label that was given up."""
-
-    name: str
-    """Of the frame"""
-    reason: str
-    identity: str
-    for_good: bool
-    """Its cycle was finished without it"""
-
-
-def quarantined(entries: Iterable[Record]) -> list[Quarantined]:
-    """All labels that are given up now, in the order in which that happened."""
-    entries = list(entries)
-    ledger = Ledger(entries)
-    last_training = max((i for i, e in enumerate(entries) if e["type"] == "TRAINING"), default=-1)
-    found = {}
-    for i, e in enumerate(entries):
-        state = ledger.tasks.get(e.get("task", ""))
-        if e["type"] != "QUARANTINED" or state is None:
-            continue
-        if state.quarantined is not None and state.accepted is None:
-            found[e["task"]] = Quarantined(e["name"], e["reason"], e["task"], i < last_training)
-    return list(found.values())
-
-
-def read_quarantined(path: Path) -> list[Quarantined]:
-    """All labels of a study that are given up now."""
-    return quarantined(read_journal(study_folder(path)))
-
-
-def release(path: Path, names: Sequence[str], *, every: bool = False) -> list[str]:
-    """Let labels begin anew in the next `ald run`, by the names of their frames; returns those names.
-
-    Raises `InputError`, and releases nothing, if one is not quarantined, or its cycle was finished without it.
-    """
-    folder = study_folder(path)
-    if not _chosen(read_journal(folder), names, every=every):
-        return []  # nothing is written for nothing
-    with Journal.open(folder) as journal:
-        chosen = _chosen(journal.records, names, every=every)
-        for q in chosen:
-            journal.append(about_task("RELEASED", q.identity, q.name))
-    return [q.name for q in chosen]
-
-
-def _chosen(entries: Iterable[Record], names: Sequence[str], *, every: bool) -> list[Quarantined]:
-    """Labels that can be released, those of these names or all; InputError for a name that is none of them."""
-    given_up = quarantined(entries)
-    open_ones = [q for q in given_up if not q.for_good]
-    chosen = [q for q in open_ones if every or q.name in names]
-    for name in names:
-        if name in {q.name for q in chosen}:
-            continue
-        if name in {q.name for q in given_up}:
-            raise InputError(f"{name}: its cycle was finished without it, and is not done again")
-        hint = did_you_mean(name, [q.name for q in open_ones])
-        raise InputError(f"{name}: no label of this name is quarantined{hint}")
-    return chosen

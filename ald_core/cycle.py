@@ -38,17 +38,20 @@ def run_cycle(study: Study, cycle: int, training: TrainingSet) -> TrainingSet:
     grown = study.finished_training(cycle)
     if grown is not None and cycle in study.records():
         return grown
+    training = study.as_judged(training)
     model = steps.fit(study, cycle, training)
     parts = steps.parts(study)
     exploring = each(explore(study, cycle, model, training, *part) for part in parts.items())
     explored, record = study.run(cycle, both(exploring, judge(study, cycle, model, training)))
-    labeled, quarantined = steps.accept(study, cycle, [labels for _, labels in explored])
+    labels = [labels for _, labels in explored]
+    labeled, quarantined = steps.accept(study, cycle, labels, training.frames)
     grown = study.commit_training(cycle, training.grow(labeled))
+    added = [f for f in grown.frames if f.frame.origin.cycle == cycle and not f.set_aside]
     record = attrs.evolve(
         record,
         md=tuple(run for runs, _ in explored for run in runs),
-        added=len(labeled),
-        added_held_out=sum(f.held_out for f in labeled),
+        added=len(added),
+        added_held_out=sum(f.held_out for f in added),
         quarantined=quarantined,
     )
     study.commit_cycle(record, grown)
@@ -67,6 +70,7 @@ def explore(
 
 def finish(study: Study, cycle: int, training: TrainingSet, *, with_md: bool) -> CycleRecord:
     """The final fit, which uses the labels of the last cycle too, and MD with it to see how it behaves."""
+    training = study.as_judged(training)
     model = steps.fit(study, cycle, training)
     cases = study.runfile.cases if with_md else ()
     running = each(steps.run_md(study, cycle, model, case) for case in cases)

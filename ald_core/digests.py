@@ -21,8 +21,16 @@ def file_digest(path: Path) -> str:
 
 
 def path_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and bytes of all files in a folder, as hex."""
+    """SHA-256 of a file's bytes, or of the names and bytes of all files in a folder, as hex.
+
+    Hidden files and backups (`.INCAR.swp`, `INCAR~`) are left out: editors make them while somebody only looks.
+    """
     if not path.is_dir():
         return file_digest(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return digest(*((str(p.relative_to(path)), file_digest(p)) for p in files))
+    names = {p.relative_to(path): p for p in path.rglob("*") if p.is_file()}
+    kept = sorted(name for name in names if not any(map(_is_passing, name.parts)))
+    return digest(*((name.as_posix(), file_digest(names[name])) for name in kept))
+
+
+def _is_passing(name: str) -> bool:
+    return name.startswith(".") or name.endswith("~")

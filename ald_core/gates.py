@@ -30,9 +30,24 @@ def pass_gates(  # noqa: PLR0911  one answer per gate
             )
     if labels.energy > 0 and not quality.positive_energy:
         return Failure(f"the total energy {labels.energy:g} eV is positive")
+    per_atom = labels.energy / max(n, 1)
+    if quality.energy_per_atom and not _is_within(per_atom, quality.energy_per_atom):
+        low, high = quality.energy_per_atom
+        return Failure(
+            f"the energy of {per_atom:.6g} eV per atom is outside of quality.energy_per_atom = {low:g} … {high:g}"
+        )
     largest = float(np.abs(labels.forces).max(initial=0.0))
     if largest > quality.max_force:
         return Failure(
             f"a force component of {largest:.4g} eV/Å exceeds quality.max_force = {quality.max_force:g}"
         )
+    stress = 0.0 if labels.stress is None else float(np.abs(labels.stress).max())
+    if stress > quality.max_stress:
+        return Failure(
+            f"a stress component of {stress:.4g} eV/Å³ exceeds quality.max_stress = {quality.max_stress:g}"
+        )
     return labels
+
+
+def _is_within(value: float, limits: tuple[float, ...]) -> bool:
+    return limits[0] <= value <= limits[1]

@@ -20,10 +20,11 @@ from ald_core.ledger import Ledger, TaskState
 from ald_core.lock import Holder, who_works
 from ald_core.registry import Registry
 from ald_core.resuming import changes, place_problem, run_id
-from ald_core.runfile import RunFile, read_old, read_run_file, study_folder
+from ald_core.runfile import RunFile, placed, read_old, read_run_file, study_folder
 from ald_core.status_file import State, Status, Step, Tasks, read_status_file, result
 from ald_core.study import cycle_records, final_record, planned_cycles
 from ald_core.summary import Summary, duration, summarise
+from ald_core.verdicts import outliers_now
 
 _FEW = ("STUDY", "PLAN", "CYCLE_DONE", "REJECTED", "REFUSED", "LOST")
 """Kinds of records that are read when `ald run` tells the rest."""
@@ -62,7 +63,8 @@ def plan(
     chosen = held_out([f for f, _ in given], runfile.training.held_out, runfile.study.seed)
     problems = runfile.crew.scheduler.check_resources(runfile.all_resources())
     if problems:
-        raise InputErrors([f"{path}: {problem}" for problem in problems], path=path)
+        text = "" if runfile.old else path.read_text(encoding="utf-8")
+        raise InputErrors([placed(problem, path, text) for problem in problems], path=path)
     crew = runfile.crew.members()
     lines = [
         f"study {runfile.folder}: {', '.join(runfile.study.elements)}",
@@ -164,7 +166,7 @@ def _as_found(
     )
     names = [step.name for step in steps]
     lines = ["finished"] if final is not None else [_where(now.cycle, names, entries)]
-    lines += _labels(now) if final is None else []
+    lines += _labels(now, entries) if final is None else []
     lines += jobs or ["no jobs under way"]
     lines += _why(entries, status, holder)
     lines.append(f"last record: {entries[-1]['type']} at {entries[-1].get('at', '?')}")
@@ -202,12 +204,14 @@ def _where(cycle: int, steps: Sequence[str], entries: Sequence[Record]) -> str:
     return f"cycle {cycle}{', final fit' * last}: {', '.join(steps) or 'begins'}"
 
 
-def _labels(now: _Begun) -> list[str]:
+def _labels(now: _Begun, entries: Sequence[Record]) -> list[str]:
     labels = now.states.get("label")
     if not labels:
         return []
     accepted, quarantined = _counts(labels.values())
-    return [f"labels in this cycle: {accepted} accepted, {quarantined} quarantined"]
+    text = f"labels in this cycle: {accepted} accepted, {quarantined} quarantined"
+    odd = len(outliers_now(entries))
+    return [f"{text}; {odd} outliers, which `ald labels` shows" if odd else text]
 
 
 def _counts(states: Iterable[TaskState]) -> tuple[int, int]:

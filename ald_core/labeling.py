@@ -18,6 +18,8 @@ from ald_core.types import Failure, FloatArray, Frame
 
 NEARBY = 2e-3
 """Å by which positions and cell vectors of an output may differ from those that were asked for, by printed digits"""
+FAR = 1e6
+"""Å; coordinates beyond are none: they have too few digits left to tell the images of an atom apart"""
 
 
 # ---------------------------------------------------------------- grouped by element
@@ -55,6 +57,27 @@ def group_by_element(atoms: Atoms) -> Grouped:
     symbols = atoms.get_chemical_symbols()
     order = np.array(sorted(range(len(symbols)), key=symbols.__getitem__), dtype=np.int64)
     return Grouped(atoms[order], order)
+
+
+# ---------------------------------------------------------------- molecules in periodic programs
+
+
+def in_a_box(atoms: Atoms, vacuum: float) -> Atoms:
+    """The atoms alone, periodic in all directions, in a right-handed cell.
+
+    A molecule gets a box with `vacuum` Å between it and its images. So does what is periodic in some directions
+    only, in the others. Some programs refuse left-handed cells; the lattice of the opposite vectors is the same.
+    """
+    boxed = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    open_axes = np.flatnonzero(~boxed.pbc)
+    if len(open_axes) == 3:
+        boxed.cell = np.zeros((3, 3))
+    if len(open_axes):
+        boxed.center(vacuum=0.5 * vacuum, axis=tuple(int(i) for i in open_axes))
+    if boxed.cell.handedness < 0:
+        boxed.cell = -boxed.cell[:]
+    boxed.pbc = True
+    return boxed
 
 
 # ---------------------------------------------------------------- inputs by temperature
@@ -117,19 +140,27 @@ def compare_geometry(
             what = f"{symbols[where]} as atom {where + 1}, not {wanted[where]}"
         return Failure(f"the output is of another configuration: it has {what}")
     if cell is not None:
-        off = float(np.abs(np.asarray(cell, dtype=np.float64) - asked.cell[:]).max())
+        vectors = np.asarray(cell, dtype=np.float64)
+        if vectors.shape != (3, 3):
+            return Failure(
+                f"the output is of another configuration: a cell of shape {vectors.shape}"
+            )
+        off = float(np.abs(vectors - asked.cell[:]).max())
         if not off <= tolerance:
             return Failure(
                 f"the output is of another configuration: its cell differs by {off:.3g} Å"
             )
     if positions is None:
         return None
-    found = np.asarray(positions, dtype=np.float64)
+    return _compare_positions(asked, np.asarray(positions, dtype=np.float64), tolerance)
+
+
+def _compare_positions(asked: Atoms, found: FloatArray, tolerance: float) -> Failure | None:
     if found.shape != (len(asked), 3):
         return Failure(
-            f"the output is of another configuration: positions of {len(found)} atoms, not {len(asked)}"
+            f"the output is of another configuration: positions of shape {found.shape} for {len(asked)} atoms"
         )
-    steps = found - asked.positions
+    steps = np.where(np.abs(found) < FAR, found, np.nan) - asked.positions
     if asked.pbc.any():
         scaled = asked.cell.scaled_positions(steps)
         steps = (scaled - np.where(asked.pbc, np.round(scaled), 0.0)) @ asked.cell.complete()[:]
@@ -137,7 +168,7 @@ def compare_geometry(
     worst = int(np.argmax(off_by_atom)) if len(off_by_atom) else 0
     if len(off_by_atom) and not off_by_atom[worst] <= tolerance:
         return Failure(
-            f"the output is of another configuration: atom {worst + 1} ({wanted[worst]}) is "
+            f"the output is of another configuration: atom {worst + 1} ({asked.symbols[worst]}) is "
             f"{off_by_atom[worst]:.3g} Å from where it was put"
         )
     return None

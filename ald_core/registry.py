@@ -50,8 +50,16 @@ HOOKS: dict[str, type[Capability]] = {
 }
 OFFICIAL: dict[tuple[str, str], str] = {
     ("labeler", "ase"): "ald-ase",
+    ("labeler", "cp2k"): "ald-cp2k",
+    ("labeler", "dftb"): "ald-dftb",
+    ("labeler", "espresso"): "ald-espresso",
+    ("labeler", "gaussian"): "ald-gaussian",
     ("fitter", "chimes"): "ald-chimes-lsq",
+    ("labeler", "lammps"): "ald-lammps",
     ("md engine", "chimes"): "ald-chimes-md",
+    ("md engine", "dftb"): "ald-dftb",
+    ("md engine", "lammps"): "ald-lammps",
+    ("labeler", "vasp"): "ald-vasp",
     ("notifier", "mail"): "ald-mail",
     ("scheduler", "slurm"): "ald-slurm",
     ("weighting", "rows"): "ald-chimes-lsq",

@@ -24,6 +24,7 @@ from ald_core.types import (
     Job,
     JobSpec,
     JobStatus,
+    Kind,
     Labels,
     Model,
     Notice,
@@ -137,6 +138,8 @@ class Labeler(Capability):
     role: ClassVar[str] = "labeler"
     properties: ClassVar[frozenset[str]] = frozenset({"energy", "forces", "stress"})
     """Which of energy, forces, stress it gives."""
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"bulk", "gas"})
+    """Which frames it can label; the run file is checked for it."""
 
     def check_temperature(self, temperature: float, elements: Sequence[str]) -> list[str]:
         """Problems with frames of a case at this temperature (K), one sentence each: inputs that are missing."""

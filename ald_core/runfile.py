@@ -149,7 +149,7 @@ def read_run_file(
             raise InputErrors(problems, path=path)
         return attrs.evolve(found, old=old)
     if found is None or reader.problems:
-        raise InputErrors([_placed(p, path, text) for p in reader.problems], path=path)
+        raise InputErrors([placed(p, path, text) for p in reader.problems], path=path)
     return found
 
 
@@ -290,6 +290,12 @@ class _Reader:
                 f"md.use: md engine '{crew.md.name}' cannot read models of format "
                 f"'{crew.fitter.writes}' (it reads: {', '.join(crew.md.reads)})"
             )
+        for kind, labeler in crew.labelers.items():
+            if kind not in labeler.kinds:
+                self.problems.append(
+                    f"labelers.{kind}.use: labeler '{labeler.name}' labels {' and '.join(sorted(labeler.kinds))} "
+                    "frames only; choose another one"
+                )
         for where, member in crew.members().items():
             self.problems += [
                 f"{where}: {p}" for p in member.check(study.elements if study else ())
@@ -324,7 +330,11 @@ class _Reader:
             prepared = asked.get(where, Resources())
             for option, program in member.programs().items():
                 brought = "/" not in program and (prepared.modules or prepared.setup)
-                if not brought and shutil.which(program) is None:
+                if "/" in program and not Path(program).is_absolute():
+                    self.problems.append(
+                        f"{where}.{option}: jobs run in folders of their own; give the whole path of {program!r}"
+                    )
+                elif not brought and shutil.which(program) is None:
                     cure = "correct the name, install it, or load its module ([resources] modules)"
                     self.problems.append(
                         f"{where}.{option}: there is no program {program!r} that can be run; {cure}"
@@ -445,7 +455,7 @@ class _Reader:
         return made
 
 
-def _placed(problem: str, path: Path, text: str) -> str:
+def placed(problem: str, path: Path, text: str) -> str:
     """The problem with file and line in front."""
     line = locate(text, problem.split(":", 1)[0])
     return f"{path}, line {line}: {problem}" if line else f"{path}: {problem}"

@@ -12,6 +12,11 @@ from attrs.validators import ge, gt, le, lt, matches_re, min_len
 from ald_core.options import option
 
 
+def _is_a_range(_: object, attribute: attrs.Attribute[Any], value: tuple[float, ...]) -> None:
+    if value and (len(value) != 2 or value[0] >= value[1]):
+        raise ValueError(f"{attribute.name} must be the lower and the higher of two numbers")
+
+
 @attrs.frozen(kw_only=True)
 class StudyOptions:
     """Section `[study]`."""
@@ -56,7 +61,28 @@ class QualityOptions:
     """`[quality]`: when a label is not believed, and when too many are not."""
 
     max_force: float = option(51.4, help="largest force component, eV/Å", validator=gt(0.0))
+    max_stress: float = option(
+        10.0, help="largest stress component, eV/Å³ (10: 1.6 TPa)", validator=gt(0.0), added=True
+    )
     positive_energy: bool = option(False, help="accept total energies above zero")
+    energy_per_atom: tuple[float, ...] = option(
+        (),
+        help="lowest and highest energy per atom, eV; nothing: any",
+        validator=_is_a_range,
+        added=True,
+    )
+    outliers: float = option(
+        10.0,
+        help="set new labels aside that are farther off the training set, in robust standard deviations; 0: none",
+        validator=ge(0.0),
+        added=True,
+    )
+    outliers_from: int = option(
+        20,
+        help="labelled frames with which labels are compared, at least; with fewer none is an outlier",
+        validator=ge(3),
+        added=True,
+    )
     max_quarantined: float = option(
         0.2,
         help="stop when a larger fraction of a cycle's labels fails",

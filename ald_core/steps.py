@@ -14,8 +14,9 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from ald_core.acceptance import check_share, compare
 from ald_core.digests import digest, file_digest
-from ald_core.errors import FuseBlown, InputError, PluginError
+from ald_core.errors import InputError, PluginError
 from ald_core.events import Note
 from ald_core.flow import Flow, each, outcomes, replayed, successes
 from ald_core.frames import read_frames
@@ -43,6 +44,7 @@ from ald_core.types import (
     TrainingSet,
     Trajectory,
 )
+from ald_core.verdicts import after
 
 
 def start(study: Study) -> TrainingSet:
@@ -61,11 +63,15 @@ def start(study: Study) -> TrainingSet:
         if labels is not None
     ]
     made, quarantined = accept(
-        study, 1, [study.run(1, label(study, 1, bare, chosen=chosen, first_fit=1))] if bare else []
+        study,
+        1,
+        [study.run(1, label(study, 1, bare, chosen=chosen, first_fit=1))] if bare else [],
+        ready,
+        starting_set=True,
     )
     for frame_id, reason in quarantined:
         study.listener(Note(f"starting frame {frame_id} is left out: {reason}", "warning"))
-    training = TrainingSet().grow([*ready, *made])
+    training = after(TrainingSet().grow([*ready, *made]), study.verdicts())
     if not training.fitted:
         raise InputError("the training set is empty: no starting frame has usable labels")
     return study.commit_training(0, training, quarantined)
@@ -176,15 +182,28 @@ def label(
 
 
 def accept(
-    study: Study, cycle: int, parts: Sequence[Labelled]
+    study: Study,
+    cycle: int,
+    parts: Sequence[Labelled],
+    known: Sequence[LabeledFrame],
+    *,
+    starting_set: bool = False,
 ) -> tuple[list[LabeledFrame], Quarantine]:
-    """All labels of a cycle, which users find in `ALC-n/<LABELER>-*`, unless too many failed."""
+    """All labels of a cycle, which users find in `ALC-n/<LABELER>-*`, unless too many failed.
+
+    They are compared with `known`, those of a starting set with one another too; outliers are set aside.
+    """
     tasks = [task for part in parts for task in part.tasks]
-    accepted = [labeled for part in parts for labeled in part.accepted]
-    quarantined = tuple(entry for part in parts for entry in part.quarantined)
-    _fuse(study, cycle, tasks, quarantined)
-    _show_labels(study, cycle, accepted)
-    return accepted, quarantined
+    made = [labeled for part in parts for labeled in part.accepted]
+    failed = tuple(entry for part in parts for entry in part.quarantined)
+    if starting_set:
+        accepted, outliers = compare(study, 0, [*known, *made], made, given=known)
+    else:
+        accepted, outliers = compare(study, cycle, known, made)
+    check_share(study, cycle, tasks, failed, outliers)
+    _show_labels(study, cycle, [labeled for labeled in accepted if not labeled.set_aside])
+    aside = tuple((f.frame.id, f.set_aside) for f in accepted if f.set_aside)
+    return accepted, failed + aside
 
 
 def predict(study: Study, cycle: int, model: Model, frames: Sequence[Frame]) -> Flow[list[Labels]]:
@@ -322,23 +341,6 @@ def _held_out(study: Study, frames: Sequence[Frame]) -> frozenset[str]:
 def _labeler_name(study: Study, kind: Kind) -> str:
     labelers = study.crew.labelers
     return (labelers.get(kind) or labelers["bulk"]).name
-
-
-def _fuse(
-    study: Study,
-    cycle: int,
-    tasks: Sequence[Task[Labels]],
-    quarantined: Sequence[tuple[str, str]],
-) -> None:
-    """Stop if too many labels failed; the next `ald run`, before which something was put right, tries them again."""
-    limit = study.runfile.quality.max_quarantined
-    if len(quarantined) > limit * len(tasks):
-        study.jobs.release(tasks)
-        frame_id, reason = quarantined[0]
-        raise FuseBlown(
-            f"cycle {cycle}: {len(quarantined)} of {len(tasks)} labels failed, more than quality.max_quarantined = "
-            f"{limit:g} allows; the first: {frame_id}: {reason}; the next `ald run` tries them again"
-        )
 
 
 def _show_labels(study: Study, cycle: int, accepted: Sequence[LabeledFrame]) -> None:

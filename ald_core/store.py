@@ -177,8 +177,9 @@ class Store:
             (folder / "labels.extxyz").write_text(extxyz(frames))
 
     def show_training(self, training: TrainingSet) -> None:
-        """`training_set.extxyz`: every labelled frame with its provenance."""
-        publish_file(self.folder / "training_set.extxyz", extxyz(training.frames).encode())
+        """`training_set.extxyz`: every labelled frame with its provenance, but for those that are set aside."""
+        used = [labeled for labeled in training.frames if not labeled.set_aside]
+        publish_file(self.folder / "training_set.extxyz", extxyz(used).encode())
 
 
 def show_file(source: Path, target: Path) -> None:
@@ -285,6 +286,7 @@ def _frame_to_json(labeled: LabeledFrame) -> dict[str, Any]:
         "labeler": labeled.labeler,
         "first_fit": labeled.first_fit,
         "held_out": labeled.held_out,
+        **({"set_aside": labeled.set_aside} if labeled.set_aside else {}),
     }
 
 
@@ -295,4 +297,5 @@ def _frame_from_json(values: Mapping[str, Any]) -> LabeledFrame:
         values["labeler"],
         values["first_fit"],
         values["held_out"],
+        values.get("set_aside", ""),
     )

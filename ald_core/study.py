@@ -34,6 +34,7 @@ from ald_core.runfile import Crew, RunFile
 from ald_core.status_file import StatusFile
 from ald_core.store import CycleRecord, Quarantine, Store, record_from_json, record_to_json
 from ald_core.types import RunJobs, T, Task, TrainingSet
+from ald_core.verdicts import Verdict, after, ends_cycle, flagged, verdicts, verdicts_at_start
 
 
 @attrs.frozen(eq=False)
@@ -170,6 +171,26 @@ class Study:
         self._record("TRAINING", cycle=cycle, frames=len(training), **details)
         return self.store.training(cycle)
 
+    def as_judged(self, training: TrainingSet) -> TrainingSet:
+        """The training set that the cycle under way begins with, after what the user has said of its labels."""
+        judged = after(training, verdicts_at_start(self.journal.records))
+        if not judged.fitted:
+            raise InputError(
+                "no label is left to be fitted; take some back with `ald labels --release`"
+            )
+        return judged
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """What the user has said of labels up to now, by frame id."""
+        return verdicts(self.journal.records)
+
+    def flag(self, cycle: int, outliers: Mapping[str, str]) -> bool:
+        """Put on record which labels of a cycle (0: the starting set) are outliers; False if that is known."""
+        if flagged(self.journal.records).get(cycle, {}) == dict(outliers):
+            return False
+        self._record("OUTLIERS", cycle=cycle, frames=list(map(list, outliers.items())))
+        return True
+
     def left_out(self) -> Quarantine:
         """Starting frames that could not be labelled, with the reason."""
         starts = [e for e in self.journal.records if e["type"] == "TRAINING" and e["cycle"] == 0]
@@ -267,11 +288,20 @@ def cycle_records(entries: Iterable[Mapping[str, Any]]) -> dict[int, CycleRecord
 
 
 def final_record(entries: Iterable[Mapping[str, Any]]) -> CycleRecord | None:
-    """The record of the final fit in a journal, unless cycles were added or asked for, or options changed, since."""
-    found = None
+    """The record of the final fit in a journal, unless something was said or done that asks for another one.
+
+    Cycles were added or asked for, options changed, or labels rejected or released since it began.
+    """
+    found, begun, late = None, False, False
     for entry in entries:
-        if entry["type"] == "FINAL":
-            found = entry
+        if entry["type"] == "INTENT":
+            begun = True
+        elif entry["type"] == "VERDICT":
+            found, late = None, late or begun
+        elif entry["type"] == "FINAL":
+            found = None if late else entry
         elif entry["type"] in ("CYCLE_DONE", "TRAINING", "PLAN", "CHANGED"):
             found = None
+        if ends_cycle(entry):
+            begun = late = False
     return None if found is None else record_from_json(found["record"])

@@ -23,6 +23,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from ald_core.ledger import RETRIES
 from ald_core.roles import Labeler
 from ald_core.script import STDERR, STDOUT
 from ald_core.types import Failure, FloatArray, Frame, JobSpec, Kind, Labels, Origin
@@ -137,6 +138,16 @@ class LabelerTests:
         for name, content in contents(tmp_path).items():
             assert str(tmp_path).encode() not in content, name
 
+    def test_there_are_inputs_after_every_failure(self, labeler: Labeler, tmp_path: Path) -> None:
+        """For as many failures to converge as there may be, and the same ones each time."""
+        for rung in range(RETRIES["numerical"] + 1):
+            written = []
+            for name in (f"{rung}", f"{rung}-again"):
+                (tmp_path / name).mkdir()
+                labeler.prepare(self.frame(), tmp_path / name, rung)
+                written.append(contents(tmp_path / name))
+            assert written[0] == written[1], rung
+
     # ------------------------------------------------------------ numbers
 
     def test_labels_are_complete(
@@ -243,17 +254,17 @@ class LabelerTests:
     def test_outputs_that_are_cut_off_give_no_labels(
         self, labeler: Labeler, labelled: tuple[Frame, Path, Labels], tmp_path: Path
     ) -> None:
-        """Each output that matters is cut at many places; only what changes no label may pass."""
+        """Each output that matters is cut at many places, also near its end; only what changes no label may pass."""
         frame, folder, labels = labelled
         seen = 0
         for path in self._outputs(labeler, frame, folder, tmp_path / "inputs"):
             whole = path.read_bytes()
             try:
-                for part in np.linspace(0.0, 1.0, 41)[:-1]:
-                    path.write_bytes(whole[: int(part * len(whole))])
+                for length in _lengths(len(whole)):
+                    path.write_bytes(whole[:length])
                     found = labeler.collect(frame, folder)
                     seen += isinstance(found, Failure)
-                    assert isinstance(found, Failure) or _equal(found, labels), (path.name, part)
+                    assert isinstance(found, Failure) or _equal(found, labels), (path.name, length)
             finally:
                 path.write_bytes(whole)
         assert seen > 0, "no output matters"
@@ -285,6 +296,12 @@ class LabelerTests:
         labeler.prepare(frame, scratch, 0)
         inputs = contents(scratch)
         return [folder / n for n, content in contents(folder).items() if inputs.get(n) != content]
+
+
+def _lengths(whole: int) -> list[int]:
+    """Of parts of a file: evenly, and closer and closer to its end."""
+    evenly = {int(part * whole) for part in np.linspace(0.0, 1.0, 41)[:-1]}
+    return sorted(evenly | {whole - n for n in (1, 2, 3, 5, 8, 13, 21, 34) if n <= whole})
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -118,6 +118,8 @@ class LabeledFrame:
     """The first cycle whose fit uses it: 1 for the starting set, n+1 for labels made in cycle n."""
     held_out: bool = False
     """Never fitted, only judged."""
+    set_aside: str = ""
+    """Why it is neither fitted nor judged, until the user says otherwise; empty: it is not set aside"""
 
 
 @attrs.frozen(eq=False)
@@ -138,12 +140,17 @@ class TrainingSet:
     @property
     def fitted(self) -> tuple[LabeledFrame, ...]:
         """The frames that a fit may use."""
-        return tuple(f for f in self.frames if not f.held_out)
+        return tuple(f for f in self.frames if not f.held_out and not f.set_aside)
 
     @property
     def held_out(self) -> tuple[LabeledFrame, ...]:
         """The frames that only judge."""
-        return tuple(f for f in self.frames if f.held_out)
+        return tuple(f for f in self.frames if f.held_out and not f.set_aside)
+
+    @property
+    def set_aside(self) -> tuple[LabeledFrame, ...]:
+        """The frames that are neither fitted nor judged."""
+        return tuple(f for f in self.frames if f.set_aside)
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -4,3 +4,6 @@ from ase import units
 
 KCAL_PER_MOL = units.kcal / units.mol
 """eV per kcal/mol: weight formulas and reports speak kcal/mol, as ChIMES users do."""
+
+GPA = units.GPa
+"""eV/Å³ per GPa"""

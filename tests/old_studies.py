@@ -87,9 +87,20 @@ def path_without_slurm():
     return os.pathsep.join(p for p in places if not (Path(p) / "sbatch").exists())
 
 
+LABELERS = ("cp2k", "dftb", "espresso", "gaussian", "lammps", "vasp")
+
+
+def without_labelers():
+    """What is installed, but for the labelers of programs and the like."""
+    registry = Registry()
+    sources = tuple(f"ald-{name} " for name in LABELERS)
+    registry.offers = [o for o in registry.offers if not o.source.startswith(sources)]
+    return registry
+
+
 def lines(path, registry=None):
-    """What `ald check` says: account, problems."""
-    registry = registry or Registry()
+    """What `ald check` says where no labelers are installed: account, warnings, problems."""
+    registry = registry or without_labelers()
     said = account(path, registry)
     try:
         found = plan(path, registry).lines

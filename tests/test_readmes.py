@@ -7,6 +7,7 @@ import pytest
 
 from ald_core.options import markdown_table
 from ald_core.registry import Registry, role_named
+from ald_core.sections import QualityOptions
 from ald_core.types import Resources
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,13 @@ def test_option_tables_match_the_code(path):
         wanted = markdown_table(Registry().find(role_named(role), name))
         assert table.strip() == wanted, f"replace the table after the mark by:\n{wanted}"
         assert not next_line, f"leave a blank line after the table, or it swallows: {next_line}"
+
+
+def test_the_table_of_limits_on_labels_matches_the_code():
+    text = (ROOT / "docs" / "labels.md").read_text()
+    table = text.partition("<!-- options: quality -->")[2].strip()
+    wanted = markdown_table(QualityOptions)
+    assert table == wanted, f"replace the table after the mark by:\n{wanted}"
 
 
 def test_the_table_of_resources_matches_the_code():

@@ -146,8 +146,10 @@ def test_a_distribution_imports_only_what_it_depends_on(name):
     required = {re.match(r"[\w-]+", d)[0] for d in about["dependencies"]}
     known = {IMPORT_NAMES.get(d, d.replace("-", "_")) for d in required}
     allowed = set(sys.stdlib_module_names) | known | {name.replace("-", "_")}
+    of_tests = set(about.get("optional-dependencies", {}).get("testing", ()))
     for path, tree in of_distribution(name).items():
-        assert set(imported(tree)) <= allowed, short(path)
+        more = of_tests if path.name == "testing.py" else set()
+        assert set(imported(tree)) <= allowed | more, short(path)
 
 
 def test_the_core_imports_no_plugin():

@@ -9,19 +9,30 @@ from typing import Any
 from ald_core.legacy.base_files import Entry, read_keys
 from ald_core.legacy.config import Config
 
+FILES = {
+    "CHIMES": ("run_md.in", "input.xyz"),
+    "LMP": ("in.lammps", "data.in"),
+    "DFTB": ("dftb_in.hsd", "gen"),
+    "DFTB+": ("dftb_in.hsd", "gen"),
+}
+"""Endings of input and structure of a case, by MD_STYLE"""
+
 
 def case_tables(config: Config, entries: Sequence[Entry], n_cases: int) -> list[dict[str, Any]]:
     """Tables for `[[case]]`; problems are put on the config's list."""
     folder = config.file("MD_FILES")
+    style = config.text("MD_STYLE")
+    ending, structure = FILES[style]
     tables = []
     for i, listed in enumerate(_listed_temperatures(config, entries, n_cases)):
-        inputs = folder / f"case-{i}.indep-0.run_md.in"
+        inputs = folder / f"case-{i}.indep-0.{ending}"
+        chimes = style == "CHIMES"  # the scripts of others have their own temperature
         tables.append(
             {
                 "name": f"case-{i}",
-                "temperature": _temperature(config, i, inputs, listed),
+                "temperature": _temperature(config, i, inputs, listed) if chimes else listed or 1.0,
                 "input": config.in_study(inputs),
-                "structure": config.in_study(folder / f"case-{i}.indep-0.input.xyz"),
+                "structure": config.in_study(folder / f"case-{i}.indep-0.{structure}"),
             }
         )
     return tables

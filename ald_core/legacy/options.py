@@ -62,8 +62,8 @@ _row(
     "general",
     "THIS_SMEAR",
     "None",
-    "used",
-    "must be the temperature of the cases, at which labels are made",
+    "plugin",
+    "temperature of a labeler; if it has none, it must be that of the cases",
 )
 _row("general", "DRIVER_DIR", '""', "unneeded", "no script of the existing driver is used")
 _row("general", "WORKING_DIR", '""', "used", "the folder of config.py, wherever it is now")
@@ -273,7 +273,9 @@ def _labeler(
     word: str, nodes: str, ppn: str, time: str, queue: str, modules: str | None, *, later: bool = False
 ) -> None:  # fmt: skip
     method = LABELERS[word]
-    jobs = f"resources.label, if {word} is the method"
+    places = {"LMP": "resources.label", "Gaussian": "labelers.gas.resources"}
+    place = places.get(word, "resources.label, labelers.gas.resources")
+    jobs = f"{place}, if {word} is the method"
     said = {"CP2K_NODES": "documentation: 6", "CP2K_PPN": "documentation: HPC_PPN"}
     said |= {"VASP_NODES": "documentation of 1.0.0: 6", "LMP_TIME": "documentation: a list"}
     values = {"NODES": nodes, "PPN": ppn, "MEM": '""', "TIME": time, "QUEUE": queue}
@@ -332,7 +334,9 @@ _later = "later versions"
 _row(
     _later, "STOP_AFTER", "None", "used", '"SOLVE_AMAT": `ald run --fit-only`; "RUN_MD" is refused', later=True,
 )  # fmt: skip
-_row(_later, "MD_OMPEXPORTS", "None", "plugin", "md engine of ald-dftb", later=True)
+_row(
+    _later, "MD_OMPEXPORTS", "None", "unneeded", "jobs of MD get as many threads as resources.md.cores", later=True,
+)  # fmt: skip
 _row(_later, "MD_FILES", "MDFILES", "used", "as MDFILES", later=True)
 _row(
     _later, "MD_DEBUG_MODE", "False", "unneeded", "seeds of MD follow from study.seed", later=True,

@@ -45,9 +45,14 @@ def slurm_is_here() -> bool:
 
 
 def requested(
-    config: Config, labeler: Method | None, n_cases: int, *, embedded_md: bool
+    config: Config,
+    labeler: Method | None,
+    n_cases: int,
+    *,
+    embedded_md: bool,
+    gas: Method | None = None,
 ) -> Requests:
-    """All that jobs ask for; problems are put on the config's list."""
+    """All that jobs ask for; problems are put on the config's list. `gas` labels molecules, if there are any."""
     found = Requests()
     account = config.text("HPC_ACCOUNT")
     if account:
@@ -66,7 +71,9 @@ def requested(
         found.put(f"resources.{step}", "time", longer, "CHIMES_SOLVE_TIME", "CHIMES_BUILD_TIME")
     _md(config, found, n_cases, embedded=embedded_md)
     if labeler is not None:
-        _label(config, found, labeler, n_cases)
+        _label(config, found, labeler, n_cases, "resources.label")
+    if gas not in (None, labeler):
+        _label(config, found, gas, n_cases, "labelers.gas.resources")
     return found
 
 
@@ -117,24 +124,41 @@ def _md(config: Config, found: Requests, n_cases: int, *, embedded: bool) -> Non
             found.cases.setdefault(i, {})[key] = value
 
 
-def _label(config: Config, found: Requests, labeler: Method, n_cases: int) -> None:
-    section, prefix = "resources.label", labeler.prefix
+def _label(config: Config, found: Requests, labeler: Method, n_cases: int, section: str) -> None:
+    prefix = labeler.prefix
     nodes = config.per_case(f"{prefix}NODES", n_cases, whole, "a whole number") or [1]
     if len(set(nodes)) > 1:
         message = f"all labels get {max(nodes)} nodes, since cases share their jobs"
         found.warnings.append(config.about(f"{prefix}NODES", message))
-    found.put(section, "nodes", max(nodes), f"{prefix}NODES")
-    found.put(section, "ppn", config.whole(f"{prefix}PPN"), f"{prefix}PPN")
+    found.used.add(f"{prefix}NODES")
+    if prefix == "GAUS_":
+        _threads(config, found, section)
+    else:
+        found.put(section, "nodes", max(nodes), f"{prefix}NODES")
+        found.put(section, "ppn", config.whole(f"{prefix}PPN"), f"{prefix}PPN")
+        found.put(section, "launcher", _launcher(config), "HPC_SYSTEM")
     found.put(section, "queue", config.text(f"{prefix}QUEUE"), f"{prefix}QUEUE")
     found.put(section, "time", config.text(f"{prefix}TIME"), f"{prefix}TIME")
-    found.put(section, "launcher", _launcher(config), "HPC_SYSTEM")
     found.put(section, "tasks_per_job", FRAMES_PER_JOB)
     modules = config.text(f"{prefix}MODULES").split() if prefix != "GAUS_" else []
     if modules:
         found.put(section, "modules", modules, f"{prefix}MODULES")
+    elif section != "resources.label":
+        found.put(section, "modules", [])  # not those of the other labeler
     memory = config.text(f"{prefix}MEM")
     found.used.add(f"{prefix}MEM")
     if memory and config.text("HPC_SYSTEM") == "UM-ARC":
         found.put(
             section, "memory", f"{memory}GB" if memory.isdecimal() else memory, f"{prefix}MEM"
         )
+
+
+def _threads(config: Config, found: Requests, section: str) -> None:
+    """Of Gaussian, which is one process on one node, with as many threads as there were to be processes."""
+    if config.is_given("GAUS_NODES") and config.whole("GAUS_NODES") > 1:
+        message = "a calculation runs on one node, with GAUS_PPN threads"
+        found.warnings.append(config.about("GAUS_NODES", message))
+    found.put(section, "nodes", 1, "GAUS_NODES")
+    found.put(section, "ppn", 1, "GAUS_PPN")
+    found.put(section, "cores", config.whole("GAUS_PPN"), "GAUS_PPN")
+    found.put(section, "launcher", "none", "GAUS_PPN")

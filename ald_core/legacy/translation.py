@@ -15,7 +15,7 @@ from typing import Any
 from ald_core.errors import InputError, PluginError
 from ald_core.legacy import requests
 from ald_core.legacy.base_files import Entry, missing_inputs, read_traj_list
-from ald_core.legacy.cases import case_tables
+from ald_core.legacy.cases import FILES, case_tables
 from ald_core.legacy.config import Config
 from ald_core.legacy.features import (
     cluster_problems,
@@ -301,7 +301,7 @@ class _Translator:
 
     def _cases(self) -> None:
         self.found.used.update(("MDFILES", "MD_FILES"))
-        if self.config.text("MD_STYLE") == "CHIMES":
+        if self.config.text("MD_STYLE") in FILES:
             tables = case_tables(self.config, self.entries, self.n_cases)
             self.found.tables["case"] = tables
             for i in range(len(tables)):
@@ -394,7 +394,9 @@ class _Translator:
         config = self.config
         labeler = LABELERS.get(config.text("BULK_QM_METHOD"))
         embedded = config.text("MD_STYLE") == "CHIMES"
-        asked = requests.requested(config, labeler, self.n_cases, embedded_md=embedded)
+        clusters = config.is_given("DO_CLUSTER") and config.flag("DO_CLUSTER")
+        gas = LABELERS.get(config.text("IGAS_QM_METHOD")) if clusters else None
+        asked = requests.requested(config, labeler, self.n_cases, embedded_md=embedded, gas=gas)
         for section, key, value, names in asked.entries:
             self._put_from(section, key, value, *names)
         for i, table in asked.cases.items():

@@ -93,7 +93,7 @@ def test_without_arguments_it_explains_itself(ald):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "check", "status", "stop", "release", "repair", "plugins", "cite"]
+    "command", ["run", "check", "status", "stop", "labels", "release", "repair", "plugins", "cite"]
 )
 def test_every_command_explains_itself(ald, command):
     status, out, _ = ald(command, "--help")
@@ -177,7 +177,7 @@ def test_status_before_the_first_run(ald, study):
     assert not (study / ".ald").exists()
 
 
-def test_stop_release_and_repair_of_a_study_that_is_well(ald, study, monkeypatch):
+def test_stop_labels_and_repair_of_a_study_that_is_well(ald, study, monkeypatch):
     from ald_core.journal import Journal
 
     assert ald("stop", study) == (0, "no `ald run` is at work in this study\n", "")
@@ -185,21 +185,35 @@ def test_stop_release_and_repair_of_a_study_that_is_well(ald, study, monkeypatch
         for name in ("007-cold-1", "007-cold-2"):
             details = {"reason": "no SCF", "kind": "numerical"}
             journal.append({"type": "QUARANTINED", "task": name, "name": name, **details})
-    listed = (0, "007-cold-1: no SCF\n007-cold-2: no SCF\n", "")
-    assert ald("release", study) == listed
-    status, _, err = ald("release", study, "007-cold-3")
+    second = "007-cold-2 is quarantined: no SCF\n"
+    listed = (0, f"007-cold-1 is quarantined: no SCF\n{second}2 quarantined\n", "")
+    assert ald("labels", study) == ald("labels", study, "--all") == ald("release", study) == listed
+    status, _, err = ald("labels", study, "--release", "007-cold-3")
     assert (status, err.partition(";")[0]) == (
         2,
-        "ald: 007-cold-3: no label of this name is quarantined",
+        "ald: 007-cold-3: no label of this name is quarantined or rejected",
     )
-    assert ald("release", study, "007-cold-1")[1].startswith("007-cold-1 is released; the next")
+    said = ald("labels", study, "007-cold-1", "--release")[1]
+    assert said == "007-cold-1 is released; the next `ald run` begins it anew\n"
     monkeypatch.chdir(study)
-    assert ald("release") == (0, "007-cold-2: no SCF\n", "")
+    assert ald("labels") == (0, f"{second}1 under way, 1 quarantined\n", "")
+    assert ald("labels", "007-cold-2") == (0, second, "")
     assert ald("release", "007-cold-2")[0] == 0
     starts = len(list((study / ".ald" / "journal").iterdir()))
-    for arguments in ((), ("--all",)):
-        assert ald("release", *arguments) == (0, "no label is quarantined\n", "")
-    assert ald("release", "007-cold-9")[0] == 2
+    assert ald("labels") == (0, "2 under way\n", "")
+    for command in (("release", "--all"), ("labels", "--release", "--all")):
+        assert ald(*command) == (0, "no label is quarantined\n", "")
+    assert ald("release", "007-cold-2") == (0, "007-cold-2 is released already\n", "")
+    for wrong in (
+        ("release", "007-cold-9"),
+        ("labels", "007-cold-9"),
+        ("labels", "--reject", "007-cold-9"),
+        ("labels", "--reject", "007-cold-2"),
+        ("labels", "--reject"),
+        ("labels", "--release"),
+        ("labels", "--reject", "--release", "007-cold-2"),
+    ):
+        assert ald(*wrong)[0] == 2
     assert len(list((study / ".ald" / "journal").iterdir())) == starts
     assert ald("repair") == (0, "the journal is whole\n", "")
 

@@ -5,10 +5,12 @@ import pytest
 from ase import Atoms
 
 from ald_core.gates import pass_gates
+from ald_core.options import build
 from ald_core.sections import QualityOptions
 from ald_core.types import Failure, Frame, Labels, Origin
 
 LARGE = "a force component of 51.5 eV/Å exceeds quality.max_force = 51.4"
+STRESSED = "a stress component of 10.5 eV/Å³ exceeds quality.max_stress = 10"
 FRAME = Frame(Atoms("Ar2"), Origin(1, "a", 1))
 
 
@@ -49,6 +51,7 @@ def broken(array, value):
         (labels(stress=broken(np.zeros(6), np.nan)), "the stress is not finite"),
         (labels(energy=1e-6), "the total energy 1e-06 eV is positive"),
         (labels(forces=broken(np.zeros((2, 3)), -51.5)), LARGE),
+        (labels(stress=broken(np.zeros(6), -10.5)), STRESSED),
     ],
 )  # fmt: skip
 def test_bad_labels_are_failures_with_a_reason(bad, words):
@@ -62,3 +65,27 @@ def test_limits_are_options():
     assert not isinstance(judged(labels(energy=3.0), positive_energy=True), Failure)
     assert not isinstance(judged(labels(forces=np.full((2, 3), 90.0)), max_force=100), Failure)
     assert isinstance(judged(labels(), max_force=0.4), Failure)
+    assert isinstance(judged(labels(stress=np.full(6, -0.1)), max_stress=0.09), Failure)
+    assert not isinstance(judged(labels(stress=np.full(6, -0.1)), max_stress=0.1), Failure)
+
+
+@pytest.mark.parametrize(
+    ("energy", "passes"), [(-3.0, True), (-1.0, True), (-3.1, False), (-0.9, False)]
+)
+def test_energies_per_atom_have_limits_if_the_user_gives_them(energy, passes):
+    found = judged(labels(energy=2 * energy), energy_per_atom=(-3.0, -1.0))
+    assert isinstance(found, Labels) is passes
+    if not passes:
+        words = (
+            f"the energy of {energy:g} eV per atom is outside of quality.energy_per_atom = -3 … -1"
+        )
+        assert found == Failure(words)
+
+
+@pytest.mark.parametrize("limits", [[1.0], [1.0, 1.0], [2.0, 1.0], [1.0, 2.0, 3.0]])
+def test_limits_are_a_lower_and_a_higher_one(limits, tmp_path):
+    found, problems = build(QualityOptions, {"energy_per_atom": limits}, "quality", tmp_path)
+    assert found is None
+    assert problems == [
+        "quality.energy_per_atom: energy_per_atom must be the lower and the higher of two numbers"
+    ]

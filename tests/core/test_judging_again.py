@@ -147,7 +147,7 @@ def registry():
 
 def identities(registry, labeler, quality):
     frame = Frame(Atoms("Ar2", positions=[[0, 0, 0], [1, 1, 1]]), Origin(1, "a", 1))
-    runfile = attrs.make_class("R", ["quality"])(quality)
+    runfile = attrs.make_class("R", ["quality", "label_resources"])(quality, {})
     crew = attrs.make_class("C", ["labelers"])({"bulk": labeler})
     study = attrs.make_class("S", ["crew", "registry", "runfile"])(crew, registry, runfile)
     return steps._label_tasks(study, [frame])[0]

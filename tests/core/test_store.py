@@ -67,6 +67,20 @@ def test_a_training_set_comes_back_to_the_last_bit(tmp_path):
         assert_same(one, other)
 
 
+def test_what_is_set_aside_is_kept_and_not_shown_to_others(tmp_path):
+    store = Store(tmp_path)
+    training = TrainingSet().grow([labeled(1), labeled(2, set_aside="outlier: it looks wrong")])
+    store.publish_training(2, training)
+    first, _ = store.training_path(2).read_text().splitlines()
+    assert "set_aside" not in first, "what it was before there was such a thing"
+    back = store.training(2)
+    assert [f.set_aside for f in back.frames] == ["", "outlier: it looks wrong"]
+    assert_same(back.frames[1], training.frames[1])
+    store.show_training(back)
+    shown = (tmp_path / "training_set.extxyz").read_text()
+    assert [f.frame.id in shown for f in back.frames] == [True, False]
+
+
 @given(
     arrays(float, (2, 3), elements=st.floats(allow_nan=False, allow_infinity=False)),
     st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),

@@ -53,7 +53,7 @@ def test_molten_carbon_runs_as_it_is(tmp_path):
 
     refused = ald("check", cwd=study)
     assert refused.returncode == 2
-    assert "ald-vasp" in refused.stderr
+    assert "C.POTCAR" in refused.stderr
     (study / "ald.toml").write_text(CHANGES)
     before = {p: p.read_bytes() for p in base.rglob("*") if p.is_file()}
     checked = ald("check", cwd=study)

@@ -6,19 +6,16 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import attrs
-import numpy as np
-from ase import Atoms
 from attrs.validators import ge, gt, optional
-from numpy.typing import NDArray
 
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.formats.params_write import with_penalty
 from ald_chimes_lsq.formats.tokens import read_text
+from ald_chimes_md.candidates import read_candidates
 from ald_chimes_md.checks import check_system
 from ald_chimes_md.control import Control, read_control
 from ald_chimes_md.coordinates import read_coordinates, replicate
@@ -27,7 +24,7 @@ from ald_chimes_md.keywords import read_keywords, with_values
 from ald_core.errors import InputError
 from ald_core.options import option
 from ald_core.roles import MDEngine
-from ald_core.types import Candidate, Case, Failure, JobSpec, Model, Origin, Trajectory
+from ald_core.types import Candidate, Case, Failure, JobSpec, Model, Trajectory
 
 CONTROL = "run_md.in"
 STRUCTURE = "input.xyz"
@@ -154,18 +151,10 @@ def _check_is_run(control: Control) -> None:
 
 
 def _candidates(case: Case, cycle: int, workdir: Path) -> tuple[Candidate, ...]:
-    """What the contact files hold, in the order of steps; with the exact cell, of which they have five decimals."""
+    """What the contact files hold, with the exact cell, of which they have five decimals."""
     copies = read_control(workdir / CONTROL).replicate
     cell = replicate(read_coordinates(workdir / STRUCTURE), copies).cell
-    found = []
-    for line in (workdir / CONTACT_INDEX).read_text().splitlines():
-        words = line.split()
-        step, contact, offset = (int(word) for word in words[:3])
-        own = np.diag([float(word) for word in words[3:]]) if len(words) > 3 else cell
-        load = partial(_load, workdir / CONTACT_FILES[contact], offset, own)
-        origin = Origin(cycle, case.name, step)
-        found.append(Candidate(origin, case.temperature, contact, load))  # type: ignore[arg-type]
-    return tuple(found)
+    return read_candidates(case, cycle, workdir, cell)
 
 
 def _input(case: Case) -> Path:
@@ -175,15 +164,3 @@ def _input(case: Case) -> Path:
             cure="name it with 'input' in the table of the case",
         )
     return case.input
-
-
-def _load(path: Path, offset: int, cell: NDArray[np.float64]) -> Atoms:
-    """One frame of a contact file, which begins at byte `offset`."""
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        n_atoms = int(stream.readline())
-        stream.readline()
-        lines = [stream.readline().split() for _ in range(n_atoms)]
-    symbols = [line[0].decode() for line in lines]
-    positions = [[float(x) for x in line[1:4]] for line in lines]
-    return Atoms(symbols, positions, cell=cell, pbc=True)

@@ -7,11 +7,11 @@ from old_studies import (
     PLAIN,
     is_about,
     lines,
+    without_labelers,
     xyzf,
 )
 
 from ald_core.errors import InputError, InputErrors
-from ald_core.registry import Registry
 from ald_core.runfile import read_run_file
 
 # ---------------------------------------------------------------- what is wrong
@@ -59,7 +59,7 @@ def test_faults_are_found_before_any_job(old, name):
     assert before in text
     (study / file).write_text(text.replace(before, after, 1))
     with pytest.raises(InputErrors, match=message):
-        read_run_file(study / "config.py", Registry())
+        read_run_file(study / "config.py", without_labelers())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_missing_files(old, file, message):
     study = old("molten_carbon")
     (study / file).unlink()
     with pytest.raises(InputErrors, match=message):
-        read_run_file(study / "config.py", Registry())
+        read_run_file(study / "config.py", without_labelers())
 
 
 @pytest.mark.parametrize("cut", range(0, 1100, 29))
@@ -87,13 +87,13 @@ def test_a_config_that_is_cut_off_gives_one_sentence(old, cut):
     text = (study / "config.py").read_text()
     (study / "config.py").write_text(text[:cut])
     with pytest.raises(InputError):
-        read_run_file(study / "config.py", Registry())
+        read_run_file(study / "config.py", without_labelers())
 
 
 def test_what_must_be_given(old):
     study = old("molten_carbon", ("NO_CASES       = 1", ""))
     with pytest.raises(InputError, match="NO_CASES"):
-        read_run_file(study / "config.py", Registry())
+        read_run_file(study / "config.py", without_labelers())
 
 
 def test_weights_of_rows_are_those_of_the_starting_set(old):
@@ -102,7 +102,7 @@ def test_weights_of_rows_are_those_of_the_starting_set(old):
     _, _, problems = lines(study / "config.py")
     assert is_about(problems, "weighting[0].file: there is no file", "WEIGHTS_ALC_0, line ")
     (study / "ALL_BASE_FILES/weights.dat").write_text("1.0\n" * 150)
-    runfile = read_run_file(study / "config.py", Registry(), cycles=0)
+    runfile = read_run_file(study / "config.py", without_labelers(), cycles=0)
     rows, formula = runfile.crew.weightings
     assert (rows.name, rows.sources) == ("rows", ("liquid_6000K_2.0gcc",))
     assert (formula.name, formula.starting_set) == ("formula", False)
@@ -166,7 +166,7 @@ def test_damaged_files_give_sentences(old, seed):
     """Whatever is in the files, there is no traceback."""
     rng = random.Random(seed)
     study = old("molten_carbon")
-    registry = Registry()
+    registry = without_labelers()
     files = [study / "config.py", study / SETUP, study / LIST, study / f"{MD}.run_md.in"]
     for path in (*files, *(study / SETUP).parent.glob("*.xyzf")):
         intact = path.read_bytes()

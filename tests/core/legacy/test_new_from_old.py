@@ -9,6 +9,7 @@ from old_studies import (
     FakeVasp,
     is_about,
     lines,
+    without_labelers,
     xyzf,
 )
 
@@ -18,7 +19,7 @@ from ald_core.inspection import plan
 from ald_core.legacy import new_from
 from ald_core.legacy.history import finished_labels, read_restart
 from ald_core.legacy.toml_text import toml_text
-from ald_core.registry import Offer, Registry
+from ald_core.registry import Offer
 from ald_core.runfile import read_old, read_run_file
 
 # ---------------------------------------------------------------- a study of its own
@@ -32,7 +33,7 @@ def values_of(path, registry):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_run_file_says_the_same(old, tmp_path, name):
-    registry = Registry()
+    registry = without_labelers()
     study = old(name)
     made = new_from(study, tmp_path / "new", registry).run_file
     text = made.read_text()
@@ -44,7 +45,7 @@ def test_a_run_file_says_the_same(old, tmp_path, name):
 
 
 def test_both_forms_are_the_same_study(old, tmp_path):
-    registry = Registry()
+    registry = without_labelers()
     registry.offers.append(Offer(FakeVasp, "ald-vasp 0.1.0"))
     study = old("hydrogen_two_cases")
     new = tmp_path / "new"
@@ -63,15 +64,15 @@ def test_nothing_is_overwritten(old, tmp_path):
     new = tmp_path / "new"
     (new / "inputs").mkdir(parents=True)
     with pytest.raises(InputError, match="exists already"):
-        new_from(study, new, Registry())
+        new_from(study, new, without_labelers())
     (study / "ald.toml").write_text("")
     with pytest.raises(InputError, match="exists already"):
-        new_from(study, study, Registry())
+        new_from(study, study, without_labelers())
 
 
 def test_in_its_own_folder(old):
     study = old("molten_carbon")
-    made = new_from(study, study, Registry()).run_file
+    made = new_from(study, study, without_labelers()).run_file
     assert 'setup = "ALL_BASE_FILES/ALC-0_BASEFILES/fm_setup.in"' in made.read_text()
     assert not (study / "inputs").exists()
 
@@ -95,7 +96,7 @@ def with_history(study):
 def test_labels_of_finished_cycles_are_taken_along(old, tmp_path):
     study = with_history(old("molten_carbon"))
     (study / "ALC-2/VASP-20/OUTCAR.temps").write_text("6000\n300.0\n6000\n300.0\n")
-    made = new_from(study, tmp_path / "new", Registry())
+    made = new_from(study, tmp_path / "new", without_labelers())
     frames = tomllib.loads(made.run_file.read_text())["training"]["frames"][1:]
     assert frames == [
         {"file": f"inputs/labels/ALC-{n}.VASP-20.xyzf", "temperatures": f"inputs/labels/ALC-{n}.VASP-20.temps"}
@@ -123,7 +124,7 @@ def test_labels_are_never_guessed_at(old, tmp_path):
 
 def test_changed_labels_are_not_taken(old, tmp_path):
     study = with_history(old("hierarchical_CN"))
-    made = new_from(study, tmp_path / "new", Registry())
+    made = new_from(study, tmp_path / "new", without_labelers())
     assert is_about(made.remarks, "left alone", "DO_HIERARCH")
     assert not (tmp_path / "new/inputs/labels").exists()
 
@@ -134,7 +135,7 @@ def test_the_cycles_of_the_existing_driver_are_not_replaced(old):
     assert is_about(problems, "ALC-1 to ALC-3 are of the existing driver", "ald new STUDY --from")
     assert is_about(warnings, "cycles 1, 2 are complete")
     with pytest.raises(InputError, match="holds cycles of the existing driver"):
-        new_from(study, study, Registry())
+        new_from(study, study, without_labelers())
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
 """The example studies of the existing driver: what is said of them, what becomes of them."""
 
-import os
-import stat
-
 import attrs
 import pytest
 from old_studies import (
@@ -13,6 +10,7 @@ from old_studies import (
     FakeVasp,
     is_about,
     lines,
+    without_labelers,
 )
 
 from ald_core.errors import InputError, InputErrors
@@ -20,19 +18,6 @@ from ald_core.legacy.documentation import options_table
 from ald_core.legacy.options import OPTIONS
 from ald_core.registry import Offer, Registry
 from ald_core.runfile import read_old, read_run_file
-
-
-@pytest.fixture
-def slurm(monkeypatch, tmp_path):
-    """A machine with Slurm."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    for name in ("sbatch", "squeue", "scancel"):
-        program = folder / name
-        program.write_text("#!/bin/sh\nexit 0\n")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
 
 # ---------------------------------------------------------------- what is said
 
@@ -57,7 +42,7 @@ def test_two_cases(old):
     _, _, problems = lines(study / "config.py")
     assert is_about(problems, "H.POTCAR")
     assert len(problems) == 3
-    tables = read_old(study / "config.py", Registry()).tables
+    tables = read_old(study / "config.py", without_labelers()).tables
     assert [(c["name"], c["temperature"]) for c in tables["case"]] == [
         ("case-0", 300),
         ("case-1", 2000),
@@ -104,7 +89,7 @@ def test_parameter_files_go_with_the_setup(old, change, message):
         values = {"orders": "20 10 4", "element": "C", "cutoff": "TERSOFF 0.75"} | (change or {})
         path.write_text(HEADER.format(**values) if change else "nothing")
     with pytest.raises(InputErrors, match=message):
-        read_run_file(study / "config.py", Registry(), cycles=0)
+        read_run_file(study / "config.py", without_labelers(), cycles=0)
 
 
 def test_clusters(old):
@@ -141,7 +126,7 @@ def test_turbo(old):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_given_option_is_accounted_for(old, name):
-    study = read_old(old(name) / "config.py", Registry())
+    study = read_old(old(name) / "config.py", without_labelers())
     said = "\n".join(study.account())
     for option_name in study.config.evaluated.assignments:
         known = OPTIONS.get(option_name)
@@ -185,7 +170,7 @@ def test_a_labeler_is_replaced_with_all_that_was_said_of_it(old):
 def test_single_options_are_replaced(old):
     study = old("molten_carbon")
     (study / "ald.toml").write_text(ASE + "[md]\nsteps = 50\n[fitter]\nalpha = 1e-3\n")
-    runfile = read_run_file(study / "ald.toml", Registry())
+    runfile = read_run_file(study / "ald.toml", without_labelers())
     assert runfile.crew.md.steps == 50
     assert runfile.crew.md.penalty_distance == 0.02
     assert runfile.crew.fitter.alpha == 1e-3
@@ -194,7 +179,7 @@ def test_single_options_are_replaced(old):
 
 
 def test_a_single_fit_needs_no_labeler(old):
-    runfile = read_run_file(old("molten_carbon") / "config.py", Registry(), cycles=0)
+    runfile = read_run_file(old("molten_carbon") / "config.py", without_labelers(), cycles=0)
     assert runfile.crew.labelers == {}
 
 
@@ -205,17 +190,17 @@ def test_what_is_otherwise_is_checked(old):
     assert is_about(problems, "md.step: no such option; did you mean 'steps'?")
     (study / "ald.toml").write_text("config = 3\n")
     with pytest.raises(InputError, match=r"must be the name of a config\.py"):
-        read_run_file(study / "ald.toml", Registry())
+        read_run_file(study / "ald.toml", without_labelers())
     (study / "ald.toml").write_text('config = "nowhere.py"\n')
     with pytest.raises(InputError, match="no such file"):
-        read_run_file(study / "ald.toml", Registry())
+        read_run_file(study / "ald.toml", without_labelers())
 
 
 def test_what_jobs_ask_for(old, slurm):
     study = old(
         "hydrogen_two_cases", ('MD_QUEUE = ["pdebug",  "pdebug"]', 'MD_QUEUE = ["pdebug", "long"]')
     )
-    tables = read_old(study / "config.py", Registry()).tables
+    tables = read_old(study / "config.py", without_labelers()).tables
     assert tables["scheduler"] == {"use": "slurm"}
     resources = tables["resources"]
     assert resources["account"] == "mybank"
@@ -227,9 +212,9 @@ def test_what_jobs_ask_for(old, slurm):
         "modules": ["intel-classic/2021.6.0-magic", "mkl-interfaces/2022.1.0", "mkl/2022.1.0", "mvapich2/2.3.7"],
     }  # fmt: skip
     (study / "ald.toml").write_text(ASE)
-    label = read_old(study / "ald.toml", Registry()).tables["resources"]["label"]
+    label = read_old(study / "ald.toml", without_labelers()).tables["resources"]["label"]
     assert label == {"queue": "pdebug", "time": "01:00:00"}
-    runfile = read_run_file(study / "ald.toml", Registry())
+    runfile = read_run_file(study / "ald.toml", without_labelers())
     assert runfile.crew.scheduler.name == "slurm"
     assert runfile.resources["label"].account == "mybank"
     assert [case.resources.queue for case in runfile.cases] == ["pdebug", "long"]
@@ -238,7 +223,7 @@ def test_what_jobs_ask_for(old, slurm):
 
 def test_tacc_and_mails_of_slurm(old, slurm):
     study = old("hierarchical_CN", ("HPC_EMAIL     = False", "HPC_EMAIL = True"))
-    resources = read_old(study / "config.py", Registry()).tables["resources"]
+    resources = read_old(study / "config.py", without_labelers()).tables["resources"]
     assert resources["label"]["launcher"] == "ibrun"
     assert resources["mail"] == "you@example.org"
     assert resources["fit"]["cores"] == 48
@@ -247,7 +232,8 @@ def test_tacc_and_mails_of_slurm(old, slurm):
 def test_memory_where_it_is_asked_for(old, slurm):
     study = old("silica_cp2k", ("HPC_ACCOUNT =", "HPC_SYSTEM = 'UM-ARC'\nHPC_ACCOUNT ="))
     assert (
-        read_old(study / "config.py", Registry()).tables["resources"]["label"]["memory"] == "128GB"
+        read_old(study / "config.py", without_labelers()).tables["resources"]["label"]["memory"]
+        == "128GB"
     )
 
 
@@ -257,7 +243,7 @@ def test_another_scheduler_is_refused(old):
 
 
 def test_a_plugin_takes_its_options(old):
-    registry = Registry()
+    registry = without_labelers()
     registry.offers.append(Offer(FakeVasp, "ald-vasp 0.1.0"))
     study = old("molten_carbon")
     runfile = read_run_file(study / "config.py", registry)

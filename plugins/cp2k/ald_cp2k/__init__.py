@@ -1,0 +1,1 @@
+"""The labeler `cp2k`: single points with CP2K."""

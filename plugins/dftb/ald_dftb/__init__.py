@@ -1,0 +1,1 @@
+"""DFTB+: the labeler `dftb`, and the MD engine `dftb` with ChIMES corrections."""

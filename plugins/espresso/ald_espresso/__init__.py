@@ -1,0 +1,1 @@
+"""The labeler `espresso`: single points with Quantum ESPRESSO."""

@@ -1,0 +1,1 @@
+"""LAMMPS: the labeler and the MD engine `lammps`."""

@@ -1,0 +1,12 @@
+"""Names of the files of an MD run, for those who only read them."""
+
+SCRIPT = "in.lammps"
+REQUEST = "md_request.json"
+RESULT = "md.json"
+"""What came out; equal bytes for equal inputs."""
+STATISTICS = "md_statistics.out"
+TRAJECTORY = "traj.lammpstrj"
+"""The dump that the script of the user writes."""
+LOG = "log.lammps"
+BADNESS = "rank-*.badness.log"
+"""What each process of the pair style `chimesFF` tells of close contacts."""

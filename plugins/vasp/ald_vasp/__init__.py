@@ -1,0 +1,1 @@
+"""The labeler `vasp`: energies, forces and stresses from single points with VASP."""
