@@ -51,7 +51,9 @@ HOOKS: dict[str, type[Capability]] = {
 OFFICIAL: dict[tuple[str, str], str] = {
     ("labeler", "ase"): "ald-ase",
     ("fitter", "chimes"): "ald-chimes-lsq",
+    ("fitter", "chimes-external"): "ald-chimes-external",
     ("md engine", "chimes"): "ald-chimes-md",
+    ("md engine", "chimes_md"): "ald-chimes-external",
     ("notifier", "mail"): "ald-mail",
     ("scheduler", "slurm"): "ald-slurm",
     ("weighting", "rows"): "ald-chimes-lsq",

@@ -1,8 +1,5 @@
 """The example studies of the existing driver: what is said of them, what becomes of them."""
 
-import os
-import stat
-
 import attrs
 import pytest
 from old_studies import (
@@ -20,19 +17,6 @@ from ald_core.legacy.documentation import options_table
 from ald_core.legacy.options import OPTIONS
 from ald_core.registry import Offer, Registry
 from ald_core.runfile import read_old, read_run_file
-
-
-@pytest.fixture
-def slurm(monkeypatch, tmp_path):
-    """A machine with Slurm."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    for name in ("sbatch", "squeue", "scancel"):
-        program = folder / name
-        program.write_text("#!/bin/sh\nexit 0\n")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
 
 # ---------------------------------------------------------------- what is said
 
