@@ -13,8 +13,12 @@ AldError                      anything that ald reports in one sentence
 Everything else is a bug and leaves a traceback (exit status 1).
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+_LONG = re.compile(r"\S{300,}")
+"""Words of a damaged file; the longest paths are not much shorter."""
 
 
 class AldError(Exception):
@@ -24,7 +28,7 @@ class AldError(Exception):
 
 
 class InputError(AldError):
-    """A mistake in what the user gave; the message names place, value and cure.
+    """A mistake in what the user gave; the message names place, value and cure, long and unprintable words in short.
 
     Args:
         message: the mistake; it may tell the cure too.
@@ -43,9 +47,9 @@ class InputError(AldError):
         line: int | None = None,
         cure: str = "",
     ):
-        self.fault = message
-        self.cure = cure
-        self.reason = f"{message}; {cure}" if cure else message
+        self.fault = _shown(message)
+        self.cure = _shown(cure)
+        self.reason = f"{self.fault}; {self.cure}" if cure else self.fault
         self.path = path
         self.line = line
         place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
@@ -54,6 +58,12 @@ class InputError(AldError):
     def at(self, path: Path | str | None, line: int | None = None) -> "InputError":
         """The same mistake, at a place that only the caller knows."""
         return InputError(self.fault, path=path, line=line, cure=self.cure)
+
+
+def _shown(text: str) -> str:
+    """What a message says, with long and unprintable words in short."""
+    printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return _LONG.sub(lambda found: f"{found[0][:40]}…", printable)
 
 
 class InputErrors(InputError):

@@ -18,7 +18,6 @@ MAX_NUMBER = 1.0e100
 """In any unit; larger ones overflow when they are multiplied."""
 MAX_CUTOFF = 1000.0
 """Å"""
-_LONG = re.compile(r"\S{100,}")
 _TRUE = frozenset({"true", "True", "TRUE", "T", "t"})
 _FALSE = frozenset({"false", "False", "FALSE", "F", "f"})
 
@@ -31,13 +30,8 @@ class Place:
     line: int | None = None
 
     def error(self, fault: str, *, cure: str = "") -> InputError:
-        """Make the exception that complains about this place; long and unprintable words are shown in short."""
-        return InputError(_shown(fault), path=self.path, line=self.line, cure=_shown(cure))
-
-
-def _shown(message: str) -> str:
-    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-    return _LONG.sub(lambda found: f"{found[0][:40]}…", printable)
+        """Make the exception that complains about this place."""
+        return InputError(fault, path=self.path, line=self.line, cure=cure)
 
 
 @contextmanager
