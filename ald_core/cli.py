@@ -20,7 +20,7 @@ from ald_core import labels as label_list
 from ald_core import repair as journal_repair
 from ald_core.cite import citations
 from ald_core.cycle import run_study
-from ald_core.display import Display, summary_table
+from ald_core.display import Display, result_tables, summary_table
 from ald_core.errors import AldError, InputError
 from ald_core.inspection import Plan, StudyStatus, account, plan, read_status
 from ald_core.options import OptionInfo, describe
@@ -29,7 +29,7 @@ from ald_core.resuming import Consent
 from ald_core.roles import ROLES, Capability
 from ald_core.runfile import NAME, read_run_file, study_folder
 from ald_core.study import open_study
-from ald_core.summary import summarise
+from ald_core.summary import Summary, summarise
 from ald_core.templates import new_from_template, templates
 
 app = typer.Typer(
@@ -116,7 +116,7 @@ def run(
     ):
         records = run_study(opened, n, fit_only=fit_only)
     summary = summarise(records, final=True)
-    console.print(summary_table(summary), soft_wrap=True)
+    _show_summary(summary)
     for remark in summary.remarks:
         console.print(remark, soft_wrap=True)
     console.print(f"model: {runfile.folder / records[-1].model}", soft_wrap=True)
@@ -183,10 +183,18 @@ def stop(
         bool, typer.Option("--after-cycle", help="let it finish the cycle under way")
     ] = False,
     wait: Annotated[float, typer.Option(help="seconds to wait for it", min=0)] = 60.0,
+    trust_config: Trust = False,
 ) -> None:
     """Ask the `ald run` of a study to stop safely, wherever it works; jobs go on, and so does the next `ald run`."""
     path = run_file_of(study)
-    said = control.stop(path, Registry(), jobs=jobs, after_cycle=after_cycle, wait=wait)
+    said = control.stop(
+        path,
+        Registry(),
+        jobs=jobs,
+        after_cycle=after_cycle,
+        wait=wait,
+        trust_config=trust_config,
+    )
     console.print(said, soft_wrap=True)
 
 
@@ -276,9 +284,11 @@ def plugins(
 
 
 @app.command()
-def cite(study: StudyPath = Path()) -> None:
+def cite(study: StudyPath = Path(), trust_config: Trust = False) -> None:
     """Show what to cite for the strategy that a study uses."""
-    for reference in citations(read_run_file(run_file_of(study), Registry(), cycles=0)):
+    path = run_file_of(study)
+    runfile = read_run_file(path, Registry(), cycles=0, trust_config=trust_config)
+    for reference in citations(runfile):
         console.print(reference, soft_wrap=True)
 
 
@@ -350,9 +360,14 @@ def _show_plan(found: Plan) -> None:
         console.print(f"warning: {warning}", soft_wrap=True)
 
 
+def _show_summary(summary: Summary) -> None:
+    for part in (summary_table(summary), *result_tables(summary)):
+        console.print(part, soft_wrap=True)
+
+
 def _show_status(found: StudyStatus) -> None:
     if found.summary.rows:
-        console.print(summary_table(found.summary), soft_wrap=True)
+        _show_summary(found.summary)
     for line in found.lines:
         console.print(line, soft_wrap=True)
 

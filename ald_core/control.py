@@ -17,7 +17,13 @@ _SLICE = 0.2
 
 
 def stop(
-    path: Path, registry: Registry, *, jobs: bool, after_cycle: bool, wait: float = 60.0
+    path: Path,
+    registry: Registry,
+    *,
+    jobs: bool,
+    after_cycle: bool,
+    wait: float = 60.0,
+    trust_config: bool = False,
 ) -> str:
     """Ask the `ald run` of a study to stop, wherever it works, and wait for that; says what came of it.
 
@@ -28,7 +34,9 @@ def stop(
     holder = who_works(lock)
     if holder is None:
         nobody = "no `ald run` is at work in this study"
-        return f"{nobody}; {_cancel(path, registry)}" if jobs else nobody
+        if not jobs:
+            return nobody
+        return f"{nobody}; {_cancel(path, registry, trust_config=trust_config)}"
     StopFile(folder, newest_generation(folder)).ask(jobs=jobs, after_cycle=after_cycle)
     if after_cycle:
         return f"asked {holder} to stop at the end of the cycle"
@@ -49,8 +57,8 @@ def _has_gone(lock: Path, holder: Holder, wait: float) -> bool:
     return True
 
 
-def _cancel(path: Path, registry: Registry) -> str:
-    runfile = read_run_file(path, registry, cycles=0)
+def _cancel(path: Path, registry: Registry, *, trust_config: bool) -> str:
+    runfile = read_run_file(path, registry, cycles=0, trust_config=trust_config)
     if run_id(read_journal(runfile.folder, ("STUDY",))) is None:
         return "it has never been run"
     with Journal.open(runfile.folder) as journal:

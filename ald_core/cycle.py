@@ -95,6 +95,6 @@ def judge(study: Study, cycle: int, model: Model, training: TrainingSet) -> Flow
 def md_records(trajectories: Sequence[Trajectory]) -> list[MDRecord]:
     """What is kept of MD runs."""
     return [
-        MDRecord(t.case.name, t.steps, t.planned, t.stable, t.reason, t.drift, t.counts)
+        MDRecord(t.case.name, t.steps, t.planned, t.stable, t.reason, t.drift, t.counts, t.tables)
         for t in trajectories
     ]

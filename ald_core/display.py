@@ -13,6 +13,7 @@ from rich.text import Text
 from ald_core.events import Event, Note, StepFinished, StepStarted, TasksChanged
 from ald_core.status_file import Status, Step
 from ald_core.summary import COLUMNS, Summary, duration
+from ald_core.types import Cell
 
 
 class Display:
@@ -83,6 +84,30 @@ def summary_table(summary: Summary) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.rows:
         table.add_row(*row)
+    return _as_wide_as_needed(table)
+
+
+def result_tables(summary: Summary) -> list[Text | Table]:
+    """What MD runs gave beyond the summary, each table with a line above; print them like the summary."""
+    shown: list[Text | Table] = []
+    for result in summary.tables:
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for i, column in enumerate(result.columns):
+            of_text = any(isinstance(row[i], str) for row in result.rows)
+            table.add_column(column, justify="left" if of_text else "right", no_wrap=True)
+        for row in result.rows:
+            table.add_row(*map(_cell, row))
+        where = f"ALC-{summary.tables_of}/{result.name}.csv"
+        shown += [Text(f"{result.name} in cycle {summary.tables_of} ({where})")]
+        shown += [_as_wide_as_needed(table)]
+    return shown
+
+
+def _cell(value: Cell) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _as_wide_as_needed(table: Table) -> Table:
     table.width = Console(width=10_000).measure(table).maximum
     return table
 

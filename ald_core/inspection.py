@@ -74,6 +74,10 @@ def plan(
     ]
     lines.append(_what_happens(runfile, fit_only=fit_only))
     warnings = [f"{b.source} is BROKEN: {b.reason}" for b in registry.broken]
+    if runfile.crew.md is not None:
+        for case in runfile.cases:
+            said = runfile.crew.md.case_warnings(case, runfile.study.elements)
+            warnings += [f"case[{case.index}]: {text}" for text in said]
     for i, notifier in enumerate(runfile.notifiers):
         lines.append(f"notify[{i}]: notifier '{notifier.name}' on {', '.join(notifier.events)}")
         warnings += [f"notify[{i}]: {text}" for text in notifier.warnings()]

@@ -223,7 +223,8 @@ def _fit(raw: Any, kind: Any, base: Path) -> Any:  # noqa: PLR0911
         return raw
     if origin in (Union, types.UnionType):
         choices = [a for a in args if a is not type(None)]
-        return _fit(raw, choices[0], base)
+        fitting = [a for a in choices if _is_mapping(a) == isinstance(raw, Mapping)]
+        return _fit(raw, (fitting or choices)[0], base)
     if origin is Literal:
         if raw not in args:
             hint = did_you_mean(raw, args) if isinstance(raw, str) else f" (known: {args})"
@@ -245,6 +246,10 @@ def _fit(raw: Any, kind: Any, base: Path) -> Any:  # noqa: PLR0911
             raise TypeError(f"there is no file {path}")
         return path
     return _fit_scalar(raw, kind)
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in (dict, Mapping)
 
 
 def _fit_scalar(raw: Any, kind: type) -> Any:
@@ -271,7 +276,7 @@ def _type_name(kind: Any) -> str:
         return names[kind]
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return _type_name(next(a for a in args if a is not type(None)))
+        return " or ".join(_type_name(a) for a in args if a is not type(None))
     if origin is Literal:
         return " | ".join(str(a) for a in args)
     if origin in (tuple, list, Sequence):

@@ -127,6 +127,11 @@ class MDEngine(Capability):
         del case, elements
         return []
 
+    def case_warnings(self, case: Case, elements: Sequence[str]) -> list[str]:
+        """What may not be meant so; `ald check` shows it, no run stops for it. The case has no problems."""
+        del case, elements
+        return []
+
     def views(self) -> tuple[str, ...]:
         """Files of the job folder that users find in `CASE-*`; patterns as in `Path.glob`."""
         return ("*",)

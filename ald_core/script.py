@@ -166,9 +166,9 @@ def job_script(
     if setup:
         lines = "".join(_SETUP_LINE.format(line=line) for line in setup)
         parts.append(_SETUP.format(lines=lines.removesuffix("\n")))
-    launcher = _launcher(resources)
     for number, (subfolder, spec) in enumerate(tasks):
         environment = "".join(f"    export {k}={quote(v)}\n" for k, v in spec.environment.items())
+        launcher = [] if spec.serial else _launcher(resources)
         parts.append(
             _TASK.format(
                 number=number,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs.validators import ge, gt, le, lt, matches_re, min_len
+from attrs.validators import ge, gt, le, lt, min_len
 
 from ald_core.options import option
 
@@ -43,11 +44,19 @@ class TrainingOptions:
     )
 
 
+def _plain(_: object, field: attrs.Attribute[str], value: str) -> None:
+    del field
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", value):
+        raise ValueError(
+            f"files and jobs cannot be called after {value!r}; use letters and digits, and then . _ + - too"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class CaseOptions:
     """Section `[[case]]`."""
 
-    name: str = option(help="of the state point", validator=matches_re(r"[A-Za-z0-9][\w.+-]*"))
+    name: str = option(help="of the state point", validator=_plain)
     temperature: float = option(help="K", validator=gt(0.0))
     structure: Path = option(help="starting configuration")
     input: Path | None = option(None, help="the MD engine's own input file (run_md.in)")

@@ -169,7 +169,8 @@ def result(record: CycleRecord, *, final: bool) -> dict[str, Any]:
         "force_error_held_out": _rmse(record.held_out),
         "md": [
             {"case": m.case, "steps": m.steps, "planned": m.planned, "stable": m.stable,
-             "reason": m.reason, "drift": m.drift}
+             "reason": m.reason, "drift": m.drift,
+             **({"tables": [attrs.asdict(table) for table in m.tables]} if m.tables else {})}
             for m in record.md
         ],
     }  # fmt: skip

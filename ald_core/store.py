@@ -7,6 +7,7 @@ published whole.
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -21,10 +22,19 @@ import attrs
 import cattrs
 import numpy as np
 from ase import Atoms
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from ald_core.durable import discard, make_folder, publish_file, publish_folder, stage, sweep
-from ald_core.errors import InputError
-from ald_core.types import Frame, LabeledFrame, Labels, Origin, TrainingSet
+from ald_core.errors import InputError, PluginError
+from ald_core.types import (
+    Cell,
+    Frame,
+    LabeledFrame,
+    Labels,
+    Origin,
+    ResultTable,
+    TrainingSet,
+)
 
 LINKED = 1_000_000
 """Bytes above which a file of a job is linked, not copied, to where users see it."""
@@ -53,6 +63,7 @@ class MDRecord:
     drift: float | None
     """eV/atom"""
     counts: tuple[int, int, int]
+    tables: tuple[ResultTable, ...] = ()
 
 
 @attrs.frozen
@@ -79,6 +90,10 @@ class CycleRecord:
 
 _converter = cattrs.Converter()
 _converter.register_structure_hook(Any, lambda value, _: value)
+_converter.register_structure_hook(Cell, lambda value, _: value)
+_converter.register_unstructure_hook(
+    MDRecord, make_dict_unstructure_fn(MDRecord, _converter, tables=override(omit_if_default=True))
+)
 
 
 def record_to_json(record: CycleRecord) -> dict[str, Any]:
@@ -176,10 +191,36 @@ class Store:
         with self.building(cycle, name) as folder:
             (folder / "labels.extxyz").write_text(extxyz(frames))
 
+    def show_tables(self, record: CycleRecord) -> None:
+        """Tables of MD runs as `ALC-n/NAME.csv`, with a column for the case in front."""
+        for table in joined_tables(record):
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(table.columns)
+            writer.writerows(table.rows)
+            path = self.cycle_folder(record.cycle) / f"{table.name}.csv"
+            publish_file(path, text.getvalue().encode())
+
     def show_training(self, training: TrainingSet) -> None:
         """`training_set.extxyz`: every labelled frame with its provenance, but for those that are set aside."""
         used = [labeled for labeled in training.frames if not labeled.set_aside]
         publish_file(self.folder / "training_set.extxyz", extxyz(used).encode())
+
+
+def joined_tables(record: CycleRecord) -> list[ResultTable]:
+    """The tables of all MD runs of a cycle by name, with the case in the first column."""
+    columns: dict[str, tuple[str, ...]] = {}
+    rows: dict[str, list[tuple[Cell, ...]]] = {}
+    for run in record.md:
+        for table in run.tables:
+            known = columns.setdefault(table.name, table.columns)
+            if known != table.columns:
+                raise PluginError(
+                    f"the MD engine's tables '{table.name}' have different columns: {', '.join(known)} and "
+                    f"{', '.join(table.columns)}"
+                )
+            rows.setdefault(table.name, []).extend((run.case, *row) for row in table.rows)
+    return [ResultTable(n, ("case", *columns[n]), tuple(rows[n])) for n in columns]
 
 
 def show_file(source: Path, target: Path) -> None:

@@ -214,6 +214,7 @@ class Study:
         )
         self.seconds.clear()
         self.store.show_training(training)
+        self.store.show_tables(record)
         versions = _versions(self.runfile, self.registry)
         details = {"record": record_to_json(record), "identity": used, "versions": versions}
         self._record(kind, cycle=record.cycle, **details)

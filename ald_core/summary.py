@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from ald_core.store import CycleRecord, ForceError
+from ald_core.store import CycleRecord, ForceError, joined_tables
+from ald_core.types import ResultTable
 from ald_core.units import KCAL_PER_MOL
 
 COLUMNS = (
@@ -28,6 +29,10 @@ class Summary:
 
     rows: tuple[tuple[str, ...], ...]
     remarks: tuple[str, ...]
+    tables: tuple[ResultTable, ...] = ()
+    """What MD runs of the last cycle gave beyond it"""
+    tables_of: int = 0
+    """That cycle"""
 
 
 def summarise(records: Sequence[CycleRecord], *, final: bool) -> Summary:
@@ -66,7 +71,10 @@ def summarise(records: Sequence[CycleRecord], *, final: bool) -> Summary:
     if curve:
         frames = records[-1].held_out.frames if records[-1].held_out else 0
         remarks.append(f"all models are judged on the same held-out frames, {frames} in number")
-    return Summary(tuple(rows), (*seconds, *remarks))
+    with_tables = [r for r in records if any(run.tables for run in r.md)][-1:]
+    tables = tuple(table for record in with_tables for table in joined_tables(record))
+    last = with_tables[0].cycle if with_tables else 0
+    return Summary(tuple(rows), (*seconds, *remarks), tables, last)
 
 
 def _force(error: ForceError | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 import attrs
 import numpy as np
 from ase import Atoms
+from attrs.validators import matches_re
 from numpy.typing import NDArray
 
 from ald_core.resources import Resources as Resources  # noqa: PLC0414  offered here, too
@@ -237,6 +238,23 @@ class Candidate:
         )
 
 
+Cell = str | int | float | None
+
+
+@attrs.frozen
+class ResultTable:
+    """Results of an MD run that not every engine has.
+
+    Users find it with those of the other cases as `ALC-n/NAME.csv`, and in the summary of the study.
+    """
+
+    name: str = attrs.field(validator=matches_re("[a-z][a-z0-9_]*"))
+    columns: tuple[str, ...]
+    """Units in brackets; the same for all runs of an engine."""
+    rows: tuple[tuple[Cell, ...], ...]
+    """None for what is not known"""
+
+
 @attrs.frozen(eq=False)
 class Trajectory:
     """What an MD run gave."""
@@ -253,6 +271,8 @@ class Trajectory:
     """Largest deviation of the conserved quantity from its first value, eV/atom."""
     counts: tuple[int, int, int] = (0, 0, 0)
     """Steps (or frames, where an engine cannot tell) in each contact class."""
+    tables: tuple[ResultTable, ...] = ()
+    """What else there is to show, if the user asked for it"""
 
 
 @attrs.frozen(eq=False)
@@ -278,6 +298,8 @@ class JobSpec:
     outputs: tuple[str, ...]
     """Files that exist after a success; they are made durable and their digests recorded."""
     environment: Mapping[str, str] = attrs.field(factory=dict)
+    serial: bool = False
+    """A single process, which starts others by itself if it needs any: without the launcher of the step"""
 
 
 @attrs.frozen(eq=False)

@@ -8,7 +8,7 @@ from itertools import count
 from typing import ClassVar
 
 import attrs
-from protocol import FakeJob, World, task
+from fake_world import FakeJob, World, task
 
 from ald_core.errors import SchedulerUnavailable, SubmitUncertain
 from ald_core.roles import Scheduler

@@ -123,6 +123,18 @@ def read_temperatures(path: Path) -> list[float]:
     return found
 
 
+def skips_frames(path: Path) -> bool:
+    """Whether a `skip.dat` (`skip1 skip2 block offset`) makes molanal leave frames out; no file, no.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if not path.is_file():
+        return False
+    words = " ".join(read_lines(path)).split()
+    return words[:2] != ["1", "1"]
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that is not large; InputError if it cannot be read."""
     try:

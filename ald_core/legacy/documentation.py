@@ -25,6 +25,7 @@ def _row(option: LegacyOption, taken: str) -> str:
     here = {
         "used": option.text,
         "plugin": taken or f"needs a plugin: {option.text}",
+        "external": f"{taken or option.text}, if it is chosen; else not needed: the embedded engine does the work",
         "unneeded": f"not needed: {option.text}",
         "refused": f"refused: {option.text}",
     }[option.fate]

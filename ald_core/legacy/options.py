@@ -12,9 +12,9 @@ from typing import Literal
 
 import attrs
 
-Fate = Literal["used", "plugin", "unneeded", "refused"]
-"""used: becomes what `text` names; plugin: is taken by the plugin that `text` names, if it knows it; unneeded, refused:
-`text` says why"""
+Fate = Literal["used", "plugin", "external", "unneeded", "refused"]
+"""used: becomes what `text` names; plugin: is taken by the plugin that `text` names, if it knows it; external: by that
+for programs of the user if it is chosen, else the embedded engine does the work; unneeded, refused: `text` says why"""
 
 
 @attrs.frozen
@@ -34,6 +34,8 @@ class LegacyOption:
 
 
 _ENGINE = "the embedded engine does the work"
+_EXTERNAL_FIT = "the fitter chimes-external"
+_EXTERNAL_MD = "the md engine chimes_md"
 _SCRIPT = "a script of the existing driver; ald reads outputs itself"
 _NOWHERE = "it has no effect in the existing driver either"
 
@@ -52,7 +54,13 @@ _row("general", "EMAIL_ADD", "False", "used", "notify (mail)", 'documentation: "
 _row("general", "SEED", "1", "used", "study.seed; of every random choice, also of MD")
 _row("general", "ATOM_TYPES", None, "used", "study.elements")
 _row("general", "NO_CASES", None, "used", "case")
-_row("general", "MOLANAL_SPECIES", '[""]', "plugin", "speciation: species that are followed")
+_row(
+    "general",
+    "MOLANAL_SPECIES",
+    '[""]',
+    "plugin",
+    "md engine chimes: molecules of a study with MOLANAL",
+)
 _row(
     "general", "USE_AL_STRS", "-1", "plugin", "fitter chimes: first fit with stresses of new frames",
     "documentation: 0; a negative number that is given means never",
@@ -67,14 +75,14 @@ _row(
 )
 _row("general", "DRIVER_DIR", '""', "unneeded", "no script of the existing driver is used")
 _row("general", "WORKING_DIR", '""', "used", "the folder of config.py, wherever it is now")
-_row("general", "CHIMES_SRCDIR", '""', "unneeded", _ENGINE)
+_row("general", "CHIMES_SRCDIR", '""', "external", _EXTERNAL_FIT)
 
 # ---------------------------------------------------------------- HPC
 
 _row("HPC", "HPC_PPN", "36", "used", "resources.fit.cores; and where others default to it")
 _row("HPC", "HPC_ACCOUNT", None, "used", "resources.account", "documentation of 1.0.0: pbronze")
 _row("HPC", "HPC_SYSTEM", '"slurm"', "used", "scheduler; launcher in resources")
-_row("HPC", "HPC_PYTHON", '"python3"', "unneeded", "ald runs in the Python that it is installed in")
+_row("HPC", "HPC_PYTHON", '"python3"', "external", _EXTERNAL_FIT)
 _row(
     "HPC", "HPC_EMAIL", "False", "used", "resources.mail, resources.mail_on",
     "documentation of 1.0.0: True, and that it controls the mails of the driver",
@@ -87,9 +95,9 @@ _row(
     _fit, "ALC0_FILES", 'WORKING_DIR + "/ALL_BASE_FILES/ALC-0_BASEFILES/"', "used",
     "training.frames; fitter.setup (fm_setup.in in it)",
 )  # fmt: skip
-_row(_fit, "CHIMES_LSQ", 'CHIMES_SRCDIR + "../build/chimes_lsq"', "unneeded", _ENGINE)
-_row(_fit, "CHIMES_LSQ_MODULES", '""', "unneeded", _ENGINE, later=True)
-_row(_fit, "CHIMES_SOLVER", 'CHIMES_SRCDIR + "../build/chimes_lsq.py"', "unneeded", _ENGINE)
+_row(_fit, "CHIMES_LSQ", 'CHIMES_SRCDIR + "../build/chimes_lsq"', "external", _EXTERNAL_FIT)
+_row(_fit, "CHIMES_LSQ_MODULES", '""', "external", _EXTERNAL_FIT, later=True)
+_row(_fit, "CHIMES_SOLVER", 'CHIMES_SRCDIR + "../build/chimes_lsq.py"', "external", _EXTERNAL_FIT)
 _row(
     _fit, "CHIMES_POSTPRC", 'CHIMES_SRCDIR + "/../build/post_proc_chimes_lsq.py"', "unneeded", _ENGINE,
 )  # fmt: skip
@@ -110,7 +118,7 @@ for _name, _weight in (
 _row(_fit, "REGRESS_ALG", '"dlasso"', "plugin", "fitter chimes")
 _row(_fit, "REGRESS_VAR", "1.0E-5", "plugin", "fitter chimes")
 _row(_fit, "REGRESS_NRM", "True", "plugin", "fitter chimes")
-_row(_fit, "CHIMES_BUILD_NODES", "4", "unneeded", "the fit is one job on one node")
+_row(_fit, "CHIMES_BUILD_NODES", "4", "external", _EXTERNAL_FIT)
 _row(
     _fit,
     "CHIMES_BUILD_QUEUE",
@@ -119,8 +127,8 @@ _row(
     "the fit runs in the queue of CHIMES_SOLVE_QUEUE",
 )
 _row(_fit, "CHIMES_BUILD_TIME", '"04:00:00"', "used", "resources.fit.time, if it is the longer one")
-_row(_fit, "CHIMES_SOLVE_NODES", "8", "unneeded", "the fit is one job on one node")
-_row(_fit, "CHIMES_SOLVE_PPN", "HPC_PPN", "unneeded", "the fit is one process with HPC_PPN cores")
+_row(_fit, "CHIMES_SOLVE_NODES", "8", "external", _EXTERNAL_FIT)
+_row(_fit, "CHIMES_SOLVE_PPN", "HPC_PPN", "external", _EXTERNAL_FIT)
 _row(_fit, "CHIMES_SOLVE_QUEUE", '"pbatch"', "used", "resources.fit.queue")
 _row(
     _fit, "CHIMES_SOLVE_TIME", '"24:00:00"', "used", "resources.fit.time", "documentation: 04:00:00",
@@ -130,8 +138,8 @@ _row(
 
 _md = "molecular dynamics"
 _row(_md, "MD_STYLE", '"CHIMES"', "used", "md.use", "documentation of 1.0.0: required")
-_row(_md, "MD_MPI", "CHIMES_MD_MPI", "plugin", "md engines that are programs", later=True)
-_row(_md, "MD_SER", "CHIMES_MD_SER", "unneeded", _ENGINE, later=True)
+_row(_md, "MD_MPI", "CHIMES_MD_MPI", "external", _EXTERNAL_MD, later=True)
+_row(_md, "MD_SER", "CHIMES_MD_SER", "external", _EXTERNAL_MD, later=True)
 _row(
     _md,
     "MD_MODULES",
@@ -140,14 +148,17 @@ _row(
     "resources.md.modules, for an external engine",
     later=True,
 )
-_row(_md, "CHIMES_MD_MPI", 'CHIMES_SRCDIR + "/../build/chimes_md-mpi"', "unneeded", _ENGINE)
-_row(_md, "CHIMES_MD_SER", 'CHIMES_SRCDIR + "/../build/chimes_md-serial"', "unneeded", _ENGINE)
-_row(_md, "CHIMES_MD_MODULES", '""', "unneeded", _ENGINE, later=True)
+_row(_md, "CHIMES_MD_MPI", 'CHIMES_SRCDIR + "/../build/chimes_md-mpi"', "external", _EXTERNAL_MD)
+_row(
+    _md, "CHIMES_MD_SER", 'CHIMES_SRCDIR + "/../build/chimes_md-serial"', "external", _EXTERNAL_MD,
+)  # fmt: skip
+_row(_md, "CHIMES_MD_MODULES", '""', "external", _EXTERNAL_MD, later=True)
 _row(_md, "CHIMES_MD", "None", "unneeded", _NOWHERE, later=True)
 _row(_md, "DFTB_MD_SER", "None", "unneeded", _NOWHERE, "documentation: needed for MD_STYLE DFTB")
 _row(
     _md, "MDFILES", 'WORKING_DIR + "/ALL_BASE_FILES/CHIMESMD_BASEFILES/"', "used",
-    "case.input, case.structure (case-0.indep-0.run_md.in, case-0.indep-0.input.xyz, …)",
+    "case.input, case.structure (case-0.indep-0.run_md.in, case-0.indep-0.input.xyz, …); md.bonds (bonds.dat), with "
+    "MOLANAL",
 )  # fmt: skip
 _row(_md, "MD_NODES", "[4] * NO_CASES", "used", "resources of the cases, for an external engine")
 _row(_md, "MD_QUEUE", '["pbatch"] * NO_CASES', "used", "resources.md.queue, or of the cases")
@@ -168,8 +179,15 @@ _row(
     "md engine chimes",
     "the code takes 0.02 whatever it says",
 )
-_row(_md, "RUN_MOLANAL", "True", "plugin", "speciation", later=True)
-_row(_md, "MOLANAL", '""', "unneeded", _ENGINE, "documentation: an executable; it is a folder")
+_row(_md, "RUN_MOLANAL", "True", "used", "False: md.bonds and md.species are left out", later=True)
+_row(
+    _md,
+    "MOLANAL",
+    '""',
+    "plugin",
+    "md engine chimes: speciation",
+    "a folder; documentation: an executable",
+)
 
 # ---------------------------------------------------------------- correction, hierarchical
 

@@ -11,6 +11,7 @@ import attrs
 
 from ald_core.legacy.config import Config, whole, word
 from ald_core.legacy.options import Method
+from ald_core.legacy.programs import Programs
 from ald_core.resources import minutes
 
 FRAMES_PER_JOB = 40
@@ -49,7 +50,8 @@ def requested(
     labeler: Method | None,
     n_cases: int,
     *,
-    embedded_md: bool,
+    fit: Programs,
+    md: Programs,
     gas: Method | None = None,
 ) -> Requests:
     """All that jobs ask for; problems are put on the config's list. `gas` labels molecules, if there are any."""
@@ -63,18 +65,33 @@ def requested(
     ppn = config.whole("HPC_PPN")
     times = [config.text("CHIMES_SOLVE_TIME"), config.text("CHIMES_BUILD_TIME")]
     for step in ("fit", "predict"):
-        found.put(f"resources.{step}", "cores", ppn, "HPC_PPN")
+        if step == "fit" and fit == "parallel":
+            _external_fit(config, found)
+        else:
+            found.put(f"resources.{step}", "cores", ppn, "HPC_PPN")
         found.put(
             f"resources.{step}", "queue", config.text("CHIMES_SOLVE_QUEUE"), "CHIMES_SOLVE_QUEUE"
         )
         longer = _longest(config, "CHIMES_SOLVE_TIME", times)
         found.put(f"resources.{step}", "time", longer, "CHIMES_SOLVE_TIME", "CHIMES_BUILD_TIME")
-    _md(config, found, n_cases, embedded=embedded_md)
+    _md(config, found, n_cases, md)
     if labeler is not None:
         _label(config, found, labeler, n_cases, "resources.label")
     if gas not in (None, labeler):
         _label(config, found, gas, n_cases, "labelers.gas.resources")
     return found
+
+
+def _external_fit(config: Config, found: Requests) -> None:
+    """Both programs run with the same resources, so that there are nodes for the one that needs more."""
+    names = ("CHIMES_BUILD_NODES", "CHIMES_SOLVE_NODES")
+    found.put("resources.fit", "nodes", max(map(config.whole, names)), *names)
+    found.put("resources.fit", "ppn", config.whole("HPC_PPN"), "HPC_PPN")
+    found.put("resources.fit", "launcher", _launcher(config), "HPC_SYSTEM")
+    modules = config.text("CHIMES_LSQ_MODULES").split()
+    if modules:
+        found.put("resources.fit", "modules", modules, "CHIMES_LSQ_MODULES")
+    found.used.update(("CHIMES_SOLVE_PPN", "CHIMES_LSQ_MODULES"))
 
 
 def _mail(config: Config, found: Requests) -> None:
@@ -101,7 +118,7 @@ def _launcher(config: Config) -> str:
     return "ibrun" if config.text("HPC_SYSTEM") == "TACC" else "srun"
 
 
-def _md(config: Config, found: Requests, n_cases: int, *, embedded: bool) -> None:
+def _md(config: Config, found: Requests, n_cases: int, program: Programs) -> None:
     queues = config.per_case("MD_QUEUE", n_cases, word, "a queue")
     times = config.per_case("MD_TIME", n_cases, word, "a time")
     nodes = config.per_case("MD_NODES", n_cases, whole, "a whole number")
@@ -110,10 +127,11 @@ def _md(config: Config, found: Requests, n_cases: int, *, embedded: bool) -> Non
         "time": (times, "MD_TIME"),
     }
     found.used.update(("MD_QUEUE", "MD_TIME", "MD_NODES"))
-    if not embedded:
+    if program == "parallel":
         keys["nodes"] = (nodes, "MD_NODES")
         found.put("resources.md", "ppn", config.whole("HPC_PPN"), "HPC_PPN")
         found.put("resources.md", "launcher", _launcher(config), "HPC_SYSTEM")
+    if program != "embedded":
         modules = config.text("MD_MODULES").split()
         if modules:
             found.put("resources.md", "modules", modules, "MD_MODULES", "CHIMES_MD_MODULES")

@@ -99,6 +99,9 @@ class OldStudy:
             option = OPTIONS[name]
             if option.fate == "unneeded":
                 groups.setdefault(option.text, []).append(name)
+            elif option.fate == "external" and name not in found.used:
+                why = f"the embedded engine does the work; {option.text} would use it"
+                groups.setdefault(why, []).append(name)
             elif name not in found.used:
                 waits = option.fate == "plugin" and found.problems
                 why = (

@@ -14,7 +14,7 @@ from typing import Any
 
 from ald_core.errors import InputError, PluginError
 from ald_core.legacy import requests
-from ald_core.legacy.base_files import Entry, missing_inputs, read_traj_list
+from ald_core.legacy.base_files import Entry, missing_inputs, read_traj_list, skips_frames
 from ald_core.legacy.cases import FILES, case_tables
 from ald_core.legacy.config import Config
 from ald_core.legacy.features import (
@@ -23,6 +23,12 @@ from ald_core.legacy.features import (
     hierarchical_problems,
 )
 from ald_core.legacy.options import FEATURES, LABELERS, MD_ENGINES, Feature, Method
+from ald_core.legacy.programs import (
+    OF_CHIMES_MD,
+    Programs,
+    chosen_capability,
+    md_program,
+)
 from ald_core.legacy.training import check_setup, training_frames
 from ald_core.legacy.trajectories import Contents
 from ald_core.legacy.translated import Problem, Table, Translation
@@ -63,6 +69,8 @@ class _Translator:
         self.n_cases = 0
         self.entries: list[Entry] = []
         self.contents: dict[str, Contents] = {}
+        self.external: dict[str, Programs] = {}
+        """Steps whose work programs of the user do, because a change says so"""
 
     def translate(self) -> Translation:
         config = self.config
@@ -173,6 +181,12 @@ class _Translator:
             self._put(section, key, value, origin)
         return cls
 
+    def _take(self, cls: type[Capability], section: str) -> None:
+        """Fill a section by a capability that a change has chosen, with the options of the old study."""
+        self._put(section, "use", cls.name, "ald.toml")
+        for key, value in self._declared(cls, section).items():
+            self._put(section, key, value, self.found.origins.get(f"{section}.{key}", cls.name))
+
     def _missing(self, role: type[Capability], method: Method, option: str) -> None:
         self.config.complain(
             option,
@@ -217,7 +231,12 @@ class _Translator:
     def _fitter(self) -> None:
         config = self.config
         feature = self._feature(Fitter)
-        if feature is not None and self._find(Fitter, feature.method.capability):
+        chosen = chosen_capability(self.registry, self.changes, Fitter, "fitter")
+        if feature is None and chosen is not None:
+            self.external["fit"] = "parallel"
+            self._take(chosen, "fitter")
+            self.found.used.add("CHIMES_SRCDIR")
+        elif feature is not None and self._find(Fitter, feature.method.capability):
             self._use(Fitter, "fitter", feature.method, feature.option)
         else:
             if feature is not None:
@@ -297,7 +316,32 @@ class _Translator:
             self.config.complain("MD_STYLE", f"{word!r} is none of {', '.join(MD_ENGINES)}")
             self.found.unavailable.add("md")
             return
-        self._use(MDEngine, "md", method, "MD_STYLE")
+        chosen = chosen_capability(self.registry, self.changes, MDEngine, "md")
+        if word == "CHIMES" and chosen is not None:
+            self._external_md(chosen)
+        elif self._use(MDEngine, "md", method, "MD_STYLE") is not None:
+            self.found.used.add("RUN_MOLANAL")
+            self._skipped_frames()
+
+    def _external_md(self, chosen: type[Capability]) -> None:
+        self._take(chosen, "md")
+        self.found.used.update(OF_CHIMES_MD)
+        program = self.found.tables["md"].get("program")
+        self.external["md"] = md_program(self.config, program)
+        if self.config.is_given("MOLANAL") and "bonds" not in self.found.tables["md"]:
+            text = f"molecules are not looked for after runs of the md engine '{chosen.name}'"
+            self.found.warnings.append(self.config.about("MOLANAL", text))
+
+    def _skipped_frames(self) -> None:
+        if "bonds" not in self.found.tables["md"]:
+            return
+        folder = self.config.file("MD_FILES")
+        for path in (folder / f"case-{i}.skip.dat" for i in range(self.n_cases)):
+            if skips_frames(path):
+                text = (
+                    f"{path}: is not read; molecules are looked for in every frame of a trajectory"
+                )
+                self.found.warnings.append(text)
 
     def _cases(self) -> None:
         self.found.used.update(("MDFILES", "MD_FILES"))
@@ -393,10 +437,11 @@ class _Translator:
     def _requests(self) -> None:
         config = self.config
         labeler = LABELERS.get(config.text("BULK_QM_METHOD"))
-        embedded = config.text("MD_STYLE") == "CHIMES"
         clusters = config.is_given("DO_CLUSTER") and config.flag("DO_CLUSTER")
         gas = LABELERS.get(config.text("IGAS_QM_METHOD")) if clusters else None
-        asked = requests.requested(config, labeler, self.n_cases, embedded_md=embedded, gas=gas)
+        usual: Programs = "embedded" if config.text("MD_STYLE") == "CHIMES" else "parallel"
+        fit, md = self.external.get("fit", "embedded"), self.external.get("md", usual)
+        asked = requests.requested(config, labeler, self.n_cases, fit=fit, md=md, gas=gas)
         for section, key, value, names in asked.entries:
             self._put_from(section, key, value, *names)
         for i, table in asked.cases.items():

@@ -19,8 +19,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
+from fake_world import Chance, World, task
 from many_jobs import Killed, Sim, frame
-from protocol import Chance, World, task
 
 from ald_core import jobs
 from ald_core.journal import Journal, read_journal

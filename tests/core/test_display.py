@@ -5,10 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from ald_core.display import Display, summary_table
+from ald_core.display import Display, result_tables, summary_table
 from ald_core.events import StepFinished, StepStarted, TasksChanged
 from ald_core.store import CycleRecord, ForceError, MDRecord
 from ald_core.summary import COLUMNS, summarise
+from ald_core.types import ResultTable
 from ald_core.units import KCAL_PER_MOL
 
 
@@ -26,6 +27,24 @@ def test_no_number_of_the_summary_is_cut(width):
     rows = [["99", "12", "(3)"], ["100", "12", "(3)"]]
     numbers = ["26.49", "(1.1489)", "26.49", "(1.1489)", "1.3e+03", "300000/3249/47", "0"]
     assert [line.split() for line in lines[head:]] == [row + numbers for row in rows]
+
+
+def test_tables_of_runs_are_shown_whole():
+    stream = io.StringIO()
+    rows = (("O1 H2 2(H-O)", 0.123456, None), ("H2 1(H-H)", 1.0, 0.05))
+    table = ResultTable("molecules", ("molecule", "mole fraction", "lifetime (ps)"), rows)
+    runs = (MDRecord("a very long name of a case", 9, 9, True, "", None, (9, 0, 0), (table,)),)
+    summary = summarise([CycleRecord(7, "m", "f", md=runs)], final=False)
+    for part in result_tables(summary):
+        Console(file=stream, width=30).print(part, soft_wrap=True)
+    head, columns, *lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert head == "molecules in cycle 7 (ALC-7/molecules.csv)"
+    assert columns.split() == ["case", "molecule", "mole", "fraction", "lifetime", "(ps)"]
+    assert [line.split()[7:] for line in lines] == [
+        ["O1", "H2", "2(H-O)", "0.1235"],
+        ["H2", "1(H-H)", "1", "0.05"],
+    ]
+    assert result_tables(summarise([], final=False)) == []
 
 
 @pytest.mark.parametrize("width", [12, 40, 80])

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from protocol import TASKS, Chance, World, come_to_the_end, observed
+from fake_world import TASKS, Chance, World
+from protocol import come_to_the_end, observed
 from small_disk import SmallDisk
 
 from ald_core import durable

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_world import Chance, World
 from many_jobs import Killed, Sim, frame
-from protocol import Chance, World
 
 from ald_core import jobs
 from ald_core.journal import Journal, read_journal

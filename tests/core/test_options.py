@@ -225,6 +225,22 @@ def test_classes_with_equal_options_differ():
     assert identity(One()) != identity(Two())
 
 
+def test_an_option_may_be_a_file_or_a_table(tmp_path):
+    @attrs.frozen(kw_only=True)
+    class Either:
+        bonds: Path | Mapping[str, Any] | None = option(None, help="either")
+
+    (tmp_path / "a.dat").write_text("1")
+    made, _ = build(Either, {"bonds": "a.dat"}, "md", tmp_path)
+    assert made.bonds == tmp_path / "a.dat"
+    made, _ = build(Either, {"bonds": {"O-H": 1.3}}, "md", tmp_path)
+    assert made.bonds == {"O-H": 1.3}
+    assert build(Either, {"bonds": 3}, "md", tmp_path)[1] == ["md.bonds: a path is needed, not 3"]
+    [info] = describe(Either)
+    assert info.type == "path or table"
+    assert info.is_path
+
+
 def test_suggestions():
     assert did_you_mean("slrum", ["slurm", "local"]) == "; did you mean 'slurm'?"
     assert did_you_mean("zzz", ["b", "a"]) == " (known: a, b)"

@@ -9,12 +9,10 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from fake_world import TASKS, Chance, Violation
 from protocol import (
     SCHEMES,
-    TASKS,
-    Chance,
     Explored,
-    Violation,
     explore,
     flipped,
     happen,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import pytest
 
 from ald_core import durable, script
@@ -344,6 +345,10 @@ def test_launchers_stand_before_the_command(
     assert run(tmp_path / "job") == 0
     expected = [*words, *(["echo"] if words else []), "a 'b'\n$c"]
     assert (task / "stdout").read_text() == "\n".join(expected) + "\n"
+    # A single process has none.
+    (task,) = make(tmp_path / "serial", [attrs.evolve(spec, serial=True)], resources)
+    assert run(tmp_path / "serial") == 0
+    assert (task / "stdout").read_text() == "a 'b'\n$c\n"
 
 
 def test_ibrun_gives_each_of_several_tasks_its_own_processes(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from ald_core.journal import Journal
 from ald_core.ledger import Attempt, JobState, about_attempt, intent
 from ald_core.status_file import Status, StatusFile, Step, Tasks, read_status_file
 from ald_core.store import CycleRecord, ForceError, MDRecord
+from ald_core.types import ResultTable
 
 RECORD = CycleRecord(
     1, "ALC-1/GEN_FF/p", "f", 8, 2, (("a", "b"),), ForceError(0.25, 6), ForceError(None, 2),
@@ -88,6 +89,15 @@ def test_every_event_has_its_place(file, tmp_path):
             }
         ],
     }  # fmt: skip
+
+
+def test_tables_of_runs_are_for_programs_too():
+    table = ResultTable("molecules", ("molecule", "fraction"), (("H2O", 0.5),))
+    run = MDRecord("hot", 9, 9, True, "", None, (1, 2, 3), (table,))
+    [told] = status_file.result(CycleRecord(1, "m", "f", md=(run,)), final=False)["md"]
+    wanted = {"name": "molecules", "columns": ["molecule", "fraction"], "rows": [["H2O", 0.5]]}
+    assert json.loads(json.dumps(told["tables"])) == [wanted]
+    assert "tables" not in status_file.result(RECORD, final=False)["md"][0]
 
 
 @pytest.mark.parametrize("outcome", ["finished", "stopped", "failed"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ald_core.errors import InputError
+from ald_core.errors import InputError, PluginError
 from ald_core.store import (
     CycleRecord,
     ForceError,
@@ -27,7 +27,7 @@ from ald_core.store import (
     record_from_json,
     record_to_json,
 )
-from ald_core.types import Frame, LabeledFrame, Labels, Origin, TrainingSet
+from ald_core.types import Frame, LabeledFrame, Labels, Origin, ResultTable, TrainingSet
 
 AWKWARD = [0.1, 1 / 3, -0.0, 5e-324, sys.float_info.max, math.pi * 1e-17, 1e22, 123456789.123456789]
 
@@ -231,6 +231,40 @@ def test_records_survive_the_journal():
     )
     plain = json.loads(json.dumps(record_to_json(record)))
     assert record_from_json(plain) == record
+
+
+def run_with(case, *rows, columns=("molecule", "fraction")):
+    table = ResultTable("molecules", columns, rows)
+    return MDRecord(case, 10, 10, True, "", None, (9, 1, 0), (table,))
+
+
+def test_tables_of_runs_survive_the_journal_and_leave_no_trace_where_there_are_none():
+    record = CycleRecord(2, "m", "f", md=(run_with("a", ("H2O", 0.5), ("OH", None), ("n", 3)),))
+    plain = json.loads(json.dumps(record_to_json(record)))
+    assert record_from_json(plain) == record
+    bare = CycleRecord(2, "m", "f", md=(MDRecord("a", 10, 10, True, "", None, (9, 1, 0)),))
+    [run] = record_to_json(bare)["md"]
+    assert sorted(run) == ["case", "counts", "drift", "planned", "reason", "stable", "steps"]
+    assert record_from_json(record_to_json(bare)) == bare
+
+
+def test_tables_of_all_cases_are_one_file(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "ALC-2").mkdir()
+    runs = (run_with("hot, dry", ("H2O", 0.5), ("OH", None)), run_with("cold", ("H2O", 1.0)))
+    store.show_tables(CycleRecord(2, "m", "f", md=runs))
+    text = (tmp_path / "ALC-2" / "molecules.csv").read_text()
+    assert text == 'case,molecule,fraction\n"hot, dry",H2O,0.5\n"hot, dry",OH,\ncold,H2O,1.0\n'
+    store.show_tables(CycleRecord(3, "m", "f"))
+    assert not (tmp_path / "ALC-3").exists()
+    other = (*runs, run_with("warm", columns=("molecule", "number")))
+    with pytest.raises(PluginError, match="'molecules' have different columns"):
+        store.show_tables(CycleRecord(2, "m", "f", md=other))
+
+
+def test_the_name_of_a_table_is_that_of_a_file():
+    with pytest.raises(ValueError, match="name"):
+        ResultTable("../molecules", (), ())
 
 
 def test_numbers_that_are_not_finite_survive_the_journal_as_none():

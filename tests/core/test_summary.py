@@ -6,6 +6,7 @@ import pytest
 
 from ald_core.store import CycleRecord, ForceError, MDRecord
 from ald_core.summary import COLUMNS, summarise
+from ald_core.types import ResultTable
 
 KCAL = 4184 / 96485.33289
 
@@ -97,3 +98,19 @@ def test_errors_that_are_not_finite_are_called_so(bad):
     ]
     for found in (summarise(records[:1], final=False), summarise(records, final=True)):
         assert found.rows[0][2:5] == ("not finite", "not finite", "")
+
+
+def test_tables_of_runs_are_those_of_the_last_cycle_that_has_some():
+    def with_table(fraction):
+        table = ResultTable("molecules", ("molecule", "fraction"), (("H2O", fraction),))
+        return (MDRecord("cold", 9, 9, True, "", 0.1, (9, 0, 0), (table,)),)
+
+    records = [record(1, md=with_table(0.5)), record(2, md=with_table(0.25)), record(3)]
+    found = summarise(records, final=True)
+    [table] = found.tables
+    assert (table.columns, table.rows) == (
+        ("case", "molecule", "fraction"),
+        (("cold", "H2O", 0.25),),
+    )
+    assert found.tables_of == 2
+    assert summarise(records[2:], final=True).tables == ()

@@ -24,7 +24,7 @@ N_FRAMES = 8
 SHORT = {
     "cycles = 3": "cycles = 2",
     "per_class = 20": "per_class = 2",
-    "frame_interval = 50": "frame_interval = 5\nsteps = 300",
+    "frame_interval = 50": "frame_interval = 5\nsteps = 300\nbonds = { C-C = 1.9, lifetime = 10 }",
 }
 
 
@@ -60,7 +60,8 @@ def short(example, tmp_path) -> Path:
 
 def results(study: Path) -> dict[str, bytes]:
     """Everything that has to be the same in two runs of a study."""
-    files = [*study.glob("ALC-*/GEN_FF/*"), *study.glob("ALC-*/CASE-*/*"), *study.glob("*.extxyz")]
+    patterns = ("ALC-*/GEN_FF/*", "ALC-*/CASE-*/*", "ALC-*/*.csv", "*.extxyz")
+    files = [file for pattern in patterns for file in study.glob(pattern)]
     return {
         str(f.relative_to(study)): f.read_bytes()
         for f in sorted(files)
@@ -101,6 +102,12 @@ def test_a_short_study_runs_and_resumes_with_the_same_bytes(short, tmp_path):
             assert (short / f"ALC-{cycle}" / "GEN_FF" / name).stat().st_size > 0
     statistics = (short / "ALC-1/CASE-0_INDEP_0/md_statistics.out").read_text().splitlines()
     assert statistics[0].split()[:3] == ["#", "Step", "Time"]
+    for cycle in (1, 2, 3):
+        head, *rows = (short / f"ALC-{cycle}" / "molecules.csv").read_text().splitlines()
+        assert head == "case,molecule,mole fraction,lifetime (ps)"
+        fractions = [float(row.split(",")[2]) for row in rows]
+        assert 0.5 < sum(fractions) <= 1.0
+        assert all(row.startswith(("6000K_2.0gcc,C", "6000K_2.0gcc,more than 24")) for row in rows)
     training = ase.io.read(short / "training_set.extxyz", index=":")
     sources = {atoms.info["source"] for atoms in training}
     assert sources == {"liquid_6000K_2.0gcc", "6000K_2.0gcc"}

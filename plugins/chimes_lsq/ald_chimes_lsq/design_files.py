@@ -18,6 +18,15 @@ from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
 from ald_chimes_lsq.design import FittedFrame, fitted_frame
+from ald_chimes_lsq.design_names import (
+    ATOMS,
+    DIMENSIONS,
+    HEADER,
+    LABELED,
+    MAP,
+    MATRIX,
+    RIGHT,
+)
 from ald_chimes_lsq.design_rows import constraint_rows
 from ald_chimes_lsq.formats.params_write import header_text, map_text
 from ald_chimes_lsq.formats.setup import FitSetup
@@ -31,14 +40,6 @@ from ald_chimes_lsq.structure import type_numbers
 
 Floats = NDArray[np.float64]
 
-HEADER, MAP = "params.header", "ff_groups.map"
-MATRIX, RIGHT, LABELED, ATOMS, DIMENSIONS = (
-    "A.txt",
-    "b.txt",
-    "b-labeled.txt",
-    "natoms.txt",
-    "dim.txt",
-)
 DIGITS = "[0-9]" * 4
 _ALL_FRAMES = (
     *(DIMENSIONS, f"dim.{DIGITS}.txt", MATRIX, f"A.{DIGITS}.txt", RIGHT, f"b.{DIGITS}.txt"),

@@ -73,13 +73,20 @@ def fit_report(solution: Solution, targets: Targets, rest: Floats) -> dict[str, 
         "equations": len(rest),
         "variables": len(solution.x),
         "nonzero": int(np.count_nonzero(solution.x)),
-        "force_rmse_kcal_per_mol_per_angstrom": _rmse(rest, targets, "force"),
-        "stress_rmse_gpa": _rmse(rest, targets, "stress", GPA),
-        "energy_rmse_kcal_per_mol": _rmse(rest, targets, "energy"),
+        **error_report(targets, rest),
         "optimality": solution.optimality,
         "optimality_limit": solution.rounding,
         "condition": solution.condition if np.isfinite(solution.condition) else None,
         "method": solution.method,
+    }
+
+
+def error_report(targets: Targets, rest: Floats) -> dict[str, float | None]:
+    """Root mean square errors of a fit by kind of row; `rest` is Ax − b without weights."""
+    return {
+        "force_rmse_kcal_per_mol_per_angstrom": _rmse(rest, targets, "force"),
+        "stress_rmse_gpa": _rmse(rest, targets, "stress", GPA),
+        "energy_rmse_kcal_per_mol": _rmse(rest, targets, "energy"),
     }
 
 

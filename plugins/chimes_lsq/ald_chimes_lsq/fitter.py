@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import attrs
-import numpy as np
 from attrs.validators import ge, gt
 
 from ald_chimes_lsq.fit_files import FIT_FILES, PARAMETERS, REPORT
-from ald_chimes_lsq.formats.setup import FitSetup, StressRows, read_setup
-from ald_chimes_lsq.frame_rows import FrameRows, count_columns, row_weights
+from ald_chimes_lsq.formats.setup import read_setup
+from ald_chimes_lsq.frame_rows import FrameRows, count_columns
+from ald_chimes_lsq.row_choice import RowChoice
 from ald_chimes_lsq.solvers.solution import check_alpha
 from ald_chimes_lsq.sources import kernels_digest
 from ald_core.digests import digest, file_digest
@@ -126,26 +126,13 @@ class ChimesFitter(Fitter):
 
     def check(self, elements: Sequence[str]) -> list[str]:
         """Whether `fm_setup.in` can be read and knows the elements, and alpha suits the algorithm."""
-        try:
-            setup = read_setup(self.setup)
-        except InputError as error:
-            return [str(error)]
-        problems = []
+        problems = self._choice.check(elements)
         try:
             check_alpha(self.algorithm, self.alpha)
         except InputError as error:
             problems.append(f"fitter: {error}")
-        missing = [e for e in elements if e not in {t.name for t in setup.basis.types}]
-        if missing:
-            problems.append(
-                f"{self.setup} has no atom type {', '.join(missing)}; add it to TYPEIDX and PAIRIDX"
-            )
         if self.normalize and self.algorithm != "lasso":
             problems.append(f"normalize goes with lasso only, not with {self.algorithm}; remove it")
-        try:
-            self._fitted(setup)
-        except InputError as error:
-            problems.append(str(error))
         return problems
 
     def fit(
@@ -170,44 +157,17 @@ class ChimesFitter(Fitter):
 
     def predict(self, model: Model, frames: Sequence[Frame], run_jobs: RunJobs) -> list[Labels]:
         """Evaluate the model, without penalty, in one job."""
-        lines = [json.dumps({"frame": frame_to_json(f)}) for f in frames]
-        [folder] = run_jobs([_predict_task(model.path, lines)])
-        text = (folder / LABELS).read_text()
-        return [labels_from_json(json.loads(line)) for line in text.splitlines()]
+        return predicted_labels(model, frames, run_jobs)
 
-    def _fitted(self, setup: FitSetup) -> tuple[StressRows, bool]:
-        """Which stress rows, and whether energies are fitted.
-
-        Raises InputError for `FIRST n`: the frames of a study have no order that a user could count on.
-        """
-        for name, key, frames in (
-            ("stress", "FITSTRS", setup.fit_stress.frames),
-            ("energy", "FITENER", setup.fit_energy.frames),
-        ):
-            if frames is not None and getattr(self, name) is None:
-                raise InputError(
-                    f"{key} names the first {frames} frames, which a study cannot tell from others; "
-                    f"write {key} for all frames, or set fitter.{name} in the run file",
-                    path=self.setup,
-                )
-        return (
-            setup.fit_stress.rows if self.stress is None else self.stress,
-            setup.fit_energy.wanted if self.energy is None else self.energy,
-        )
+    @property
+    def _choice(self) -> RowChoice:
+        return RowChoice.of(self)
 
     def _plan(self, labeled: Sequence[LabeledFrame], weights: Weights) -> FitPlan:
         check_alpha(self.algorithm, self.alpha)
         setup = read_setup(self.setup)
-        stress, energy = self._fitted(setup)
-        frames = []
-        for item in labeled:
-            wanted = self._stress_of(item, stress)
-            _require(item, wanted, energy)
-            own = weights.frames[item.frame.id]
-            rows = stress_rows(item.frame, wanted)
-            frames.append(FrameRows(item.frame, rows, energy, item.labels, own))
-        _check_weights(frames)
-        offsets = energy
+        frames = self._choice.rows(setup, labeled, weights)
+        _, offsets = self._choice.kinds(setup)
         size = sum(sum(f.counts()) for f in frames) * count_columns(setup.basis, offsets=offsets)
         few = size <= SMALL or len(frames) <= self.frames_per_block
         return FitPlan(
@@ -220,14 +180,6 @@ class ChimesFitter(Fitter):
             alpha=self.alpha,
             normalize=self.normalize,
         )
-
-    def _stress_of(self, item: LabeledFrame, stress: StressRows) -> StressRows:
-        """Which stress rows a frame has; `stress` of the starting set."""
-        if item.frame.origin.cycle == 0:
-            return stress
-        if item.first_fit < self.new_stress_from:
-            return "none"
-        return stress if self.new_stress is None else self.new_stress
 
 
 @attrs.frozen(eq=False)
@@ -346,46 +298,12 @@ def split_blocks(frames: Sequence[FrameRows], size: int) -> tuple[tuple[FrameRow
     return tuple(blocks)
 
 
-def stress_rows(frame: Frame, stress: StressRows) -> StressRows:
-    """Rows of one frame: molecules, and all that is not periodic in every direction, have no stress."""
-    return stress if frame.kind == "bulk" and frame.atoms.pbc.all() else "none"
-
-
-def _require(labeled: LabeledFrame, stress: StressRows, energy: bool) -> None:
-    """Refuse a frame without a label that is to be fitted."""
-    frame, labels = labeled.frame, labeled.labels
-    given_by_user = frame.origin.cycle == 0
-    cure = "set relabel = true for its file" if given_by_user else "use a labeler that gives it"
-    start = f"frame {frame.id} has no"
-    if labels.forces is None:
-        raise InputError(f"{start} forces, which are to be fitted; {cure}")
-    if energy and labels.energy is None:
-        raise InputError(
-            f"{start} energy, which is to be fitted; {cure}, or set fitter.energy = false"
-        )
-    if stress_rows(frame, stress) != "none" and labels.stress is None:
-        raise InputError(
-            f"{start} stress, which is to be fitted (all six components are needed; a file's diagonal alone is not "
-            f'used); {cure}, or set fitter.stress = "none"'
-        )
-
-
-def _check_weights(frames: Iterable[FrameRows]) -> None:
-    """Refuse weights with which there is nothing to fit, or no minimum."""
-    used = False
-    for rows in frames:
-        weights = row_weights(rows)
-        if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
-            raise InputError(
-                f"frame {rows.frame.id} has a weight that is negative or not finite",
-                cure="change the options of [[weighting]] in the run file",
-            )
-        used = used or bool(weights.any())
-    if not used:
-        raise InputError(
-            "all weights are zero, so that there is nothing to fit",
-            cure="change the options of [[weighting]] in the run file",
-        )
+def predicted_labels(model: Model, frames: Sequence[Frame], run_jobs: RunJobs) -> list[Labels]:
+    """What a ChIMES model says about frames, without penalty; evaluated in one job."""
+    lines = [json.dumps({"frame": frame_to_json(f)}) for f in frames]
+    [folder] = run_jobs([_predict_task(model.path, lines)])
+    text = (folder / LABELS).read_text()
+    return [labels_from_json(json.loads(line)) for line in text.splitlines()]
 
 
 def _predict_task(parameters: Path, lines: Sequence[str]) -> Task[Path]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ald_chimes_lsq.basis import Basis
-from ald_chimes_lsq.design_files import DIGITS, DIMENSIONS, MATRIX
+from ald_chimes_lsq.design_files import DIGITS
+from ald_chimes_lsq.design_names import DIMENSIONS, MATRIX
 from ald_chimes_lsq.fit_files import DOUBLES, PARAMETERS, number_texts
 from ald_chimes_lsq.formats.header_file import check_text, read_basis_header
 from ald_chimes_lsq.formats.matrix_text import read_matrix, read_numbers

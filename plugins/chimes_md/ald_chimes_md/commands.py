@@ -1,6 +1,7 @@
 """The commands `ald chimes md`, a run by itself, and `ald chimes species`, what is in its trajectory."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,17 +51,20 @@ def md(
 
 @app.command()
 def species(
-    trajectory: Annotated[Path, typer.Argument(help="trajectory in GEN format")],
+    trajectory: Annotated[Path, typer.Argument(help="trajectory: GEN, or XYZ of ChIMES MD")],
     bonds: Annotated[Path, typer.Option(help="bond lengths and lifetimes")] = Path("bonds.dat"),
     frames: Annotated[bool, typer.Option(help="print the molecules of each frame")] = True,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="species to write to speciation.species-0, -1, …; as the table names it"),
+        typer.Option(
+            help="species to write to speciation.species-0, -1, …: as the table names it, or a formula"
+        ),
     ] = None,
 ) -> None:
     """Print the molecules of each frame as molanal does, then fractions and lifetimes of the species."""
     from ald_chimes_md.speciation.criteria import read_bonds  # noqa: PLC0415
     from ald_chimes_md.speciation.molecules import analyse  # noqa: PLC0415
+    from ald_chimes_md.speciation.of_run import species_file  # noqa: PLC0415
     from ald_chimes_md.speciation.species import (  # noqa: PLC0415
         SpeciesTally,
         frame_text,
@@ -68,6 +72,7 @@ def species(
         table_text,
     )
 
+    _check_names(name or ())
     criteria = read_bonds(bonds)
     tally = SpeciesTally(criteria.frame_time)
     for found in analyse(trajectory, criteria):
@@ -83,7 +88,7 @@ def species(
         )
     typer.echo(table_text(rows), nl=False)
     for number, one in enumerate(name or ()):
-        path = trajectory.with_name(f"speciation.species-{number}")
+        path = trajectory.with_name(species_file(number))
         try:
             path.write_text(species_text(one, rows), encoding="utf-8")
         except OSError as error:
@@ -92,6 +97,16 @@ def species(
                 path=path,
                 cure="make room, or give permission",
             ) from None
+
+
+def _check_names(names: Sequence[str]) -> None:
+    from ald_chimes_md.speciation.names import parse_name  # noqa: PLC0415
+
+    for name in names:
+        try:
+            parse_name(name)
+        except ValueError as error:
+            raise InputError(f"--name: {error}") from None
 
 
 def _run(control: Path, *, resume: bool) -> "RunResult":

@@ -27,7 +27,7 @@ from ald_chimes_md.dynamics import DONE, FULL, PENALTIES, POTENTIAL, ROWS, STEP,
 from ald_chimes_md.files import DFTB, FINAL, RESULT, TIMING
 from ald_chimes_md.frame_text import dftb_text, final_frame, statistics
 from ald_chimes_md.loop import Loop
-from ald_chimes_md.outputs import Outputs
+from ald_chimes_md.outputs import TRAJECTORIES, Outputs
 from ald_chimes_md.preparation import Preparation, prepare
 from ald_chimes_md.replacement import reason, replace_file
 from ald_chimes_md.restart import RestartFiles, restart_text
@@ -233,14 +233,33 @@ def run_until_stopped(
     return result
 
 
+def look_for_molecules(path: Path, bonds: Path, names: Sequence[str]) -> None:
+    """Leave the speciation of a finished run beside its trajectory.
+
+    Raises:
+        InputError: the bonds or the trajectory cannot be read.
+        OSError: a file could not be written.
+    """
+    # A run without it need not wait for what this loads.
+    from ald_chimes_md.speciation.criteria import read_bonds  # noqa: PLC0415
+    from ald_chimes_md.speciation.of_run import speciate  # noqa: PLC0415
+
+    trajectory = path.parent / TRAJECTORIES[read_control(path).trajectory_format]
+    speciate(trajectory, read_bonds(bonds), names, has_frames=trajectory.stat().st_size > 0)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one control file in its own folder and write the result beside it."""
     parser = argparse.ArgumentParser(prog="python -m ald_chimes_md.run", description=__doc__)
     parser.add_argument("control", type=Path, help="the control file, run_md.in")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--bonds", type=Path, help="look for molecules afterwards, with this file")
+    parser.add_argument("--species", action="append", default=[], help="one that has its own file")
     options = parser.parse_args(arguments)
     try:
         run_until_stopped(options.control, resume=options.resume)
+        if options.bonds is not None:
+            look_for_molecules(options.control, options.bonds, options.species)
     except Stopped as stopped:
         sys.stderr.write(f"{stopped}; --resume goes on from a checkpoint\n")
         return TERMINATED

@@ -58,6 +58,22 @@ def test_trust(old):
     assert "made " in ald("new", old.parent / "new", "--from", old, "--trust-config")
 
 
+def test_trust_wherever_a_study_is_read(old):
+    text = (old / "config.py").read_text()
+    (old / "config.py").write_text(text.replace('["C"]', '[e for e in "C"]'))
+    (old / "ald.toml").write_text('config = "config.py"\n[scheduler]\nuse = "local"\n')
+    base = old / "ALL_BASE_FILES"
+    frame = "2\n8.0 8.0 8.0\nC 0.0 0.0 0.0 0.1 0.1 0.1\nC 1.5 0.0 0.0 0.1 0.1 0.1\n"
+    (base / "ALC-0_BASEFILES" / "liquid_6000K_2.0gcc.xyzf").write_text(25 * frame)
+    structure = base / "CHIMESMD_BASEFILES" / "case-0.indep-0.input.xyz"
+    structure.write_text("2\n8.0 8.0 8.0\nC 0.0 0.0 0.0\nC 1.5 0.0 0.0\n")
+    for words in (["cite", old], ["stop", old, "--jobs"]):
+        assert "a list made in a loop is not understood" in ald(*words)
+    assert "doi:10.1021/acs.jctc.7b00867" in ald("cite", old, "--trust-config")
+    said = ald("stop", old, "--jobs", "--trust-config")
+    assert said == "no `ald run` is at work in this study; it has never been run\n"
+
+
 def test_a_study_from_an_old_one(old, tmp_path):
     said = ald("new", tmp_path / "new", "--from", old)
     assert f"made {tmp_path / 'new' / 'ald.toml'}" in said

@@ -1,5 +1,6 @@
 """New studies from those of the existing driver, with the labels of its finished cycles."""
 
+import json
 import tomllib
 
 import pytest
@@ -28,7 +29,8 @@ from ald_core.runfile import read_old, read_run_file
 def values_of(path, registry):
     old_study = read_old(path, registry)
     tables = tomllib.loads(path.read_text()) if old_study is None else old_study.tables
-    return {k: v for k, v in tables.items() if k not in ("training", "case", "fitter")}
+    moved = json.loads(json.dumps(tables).replace("ALL_BASE_FILES/", "inputs/"))
+    return {k: v for k, v in moved.items() if k not in ("training", "case", "fitter")}
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -17,10 +17,11 @@ from ald_chimes_lsq import fit_job
 from ald_chimes_lsq.constants import KCAL_PER_MOL
 from ald_chimes_lsq.design_rows import configuration_rows, frame_matrix
 from ald_chimes_lsq.fit_files import FIT_FILES, REPORT
-from ald_chimes_lsq.fitter import ChimesFitter, stress_rows
+from ald_chimes_lsq.fitter import ChimesFitter
 from ald_chimes_lsq.formats.setup import read_setup
 from ald_chimes_lsq.frame_rows import FrameRows
 from ald_chimes_lsq.model import ChimesModel
+from ald_chimes_lsq.row_choice import stress_rows
 from ald_chimes_lsq.solvers.solve import solve
 from ald_core.errors import InputError
 from ald_core.types import (

@@ -1,10 +1,16 @@
 """Species: molecules of one name over a trajectory, their fractions and lifetimes, as text."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from ald_chimes_md.speciation.molecules import FrameMolecules, Molecule
+from ald_chimes_md.speciation.names import parse_name
+
+if TYPE_CHECKING:
+    from ald_chimes_md.speciation.molecules import FrameMolecules, Molecule
 
 SHORTEST_LIFE = 0.048  # ps; what does not live longer is a transition state (findmolecules)
 SMALLEST_FRACTION = 1e-4  # by mass; rarer species are not printed (findmolecules)
@@ -111,16 +117,40 @@ def _rows(species: Iterable[Species]) -> list[str]:
     return [
         f"{one.name:>70} {one.mole_fraction:7.4f} {one.mass_fraction:7.4f} {one.weight:7.2f} "
         f"{one.lifetime:7.4f} {one.radius:7.4f}"
-        for one in species
-        if one.mass_fraction > SMALLEST_FRACTION
+        for one in printed(species)
     ]
 
 
 def species_text(name: str, species: Iterable[Species]) -> str:
     """The file `speciation.species-N` of one name; no row if it does not occur."""
-    rows = [
-        f"{one.mole_fraction:.4f} {one.lifetime:.4f}"
-        for one in species
-        if one.name == name and one.mass_fraction > SMALLEST_FRACTION
-    ]
+    found = share_of(name, species)
+    rows = [] if found is None else [f"{found.mole_fraction:.4f} {found.lifetime:.4f}"]
     return "\n".join([f"# {name}", "# mole fraction, lifetime (ps)", *rows]) + "\n"
+
+
+@frozen
+class Share:
+    """Fraction of all molecules, and mean lifetime in ps."""
+
+    mole_fraction: float
+    lifetime: float
+
+
+def share_of(name: str, species: Iterable[Species]) -> Share | None:
+    """What one name has; a formula that of all its species together; None if nothing of it is printed.
+
+    Raises:
+        ValueError: there can be no such molecule.
+    """
+    wanted = parse_name(name)
+    mole, appearances = 0.0, 0.0
+    for one in printed(species):
+        if wanted.covers(parse_name(one.name)):
+            mole += one.mole_fraction
+            appearances += one.mole_fraction / one.lifetime
+    return Share(mole, mole / appearances) if mole else None
+
+
+def printed(species: Iterable[Species]) -> list[Species]:
+    """Those that are not too rare."""
+    return [one for one in species if one.mass_fraction > SMALLEST_FRACTION]

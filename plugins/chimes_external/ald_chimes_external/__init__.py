@@ -1,0 +1,1 @@
+"""Fits and MD with ChIMES programs that the user has compiled."""
