@@ -287,7 +287,7 @@ def plugins(
 def cite(study: StudyPath = Path(), trust_config: Trust = False) -> None:
     """Show what to cite for the strategy that a study uses."""
     path = run_file_of(study)
-    runfile = read_run_file(path, Registry(), cycles=0, trust_config=trust_config)
+    runfile = read_run_file(path, Registry(), cycles=0, trust_config=trust_config, ready=False)
     for reference in citations(runfile):
         console.print(reference, soft_wrap=True)
 

@@ -58,7 +58,7 @@ def _has_gone(lock: Path, holder: Holder, wait: float) -> bool:
 
 
 def _cancel(path: Path, registry: Registry, *, trust_config: bool) -> str:
-    runfile = read_run_file(path, registry, cycles=0, trust_config=trust_config)
+    runfile = read_run_file(path, registry, cycles=0, trust_config=trust_config, ready=False)
     if run_id(read_journal(runfile.folder, ("STUDY",))) is None:
         return "it has never been run"
     with Journal.open(runfile.folder) as journal:

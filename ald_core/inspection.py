@@ -18,9 +18,10 @@ from ald_core.jobfolder import one_line
 from ald_core.journal import Record, newest_generation, read_journal
 from ald_core.ledger import Ledger, TaskState
 from ald_core.lock import Holder, who_works
+from ald_core.places import placed
 from ald_core.registry import Registry
 from ald_core.resuming import changes, place_problem, run_id
-from ald_core.runfile import RunFile, placed, read_old, read_run_file, study_folder
+from ald_core.runfile import RunFile, read_old, read_run_file, study_folder
 from ald_core.status_file import State, Status, Step, Tasks, read_status_file, result
 from ald_core.study import cycle_records, final_record, planned_cycles
 from ald_core.summary import Summary, duration, summarise

@@ -5,8 +5,6 @@ Paths in it start at the folder of the run file.
 
 from __future__ import annotations
 
-import re
-import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +14,13 @@ import attrs
 from ase.data import atomic_numbers
 
 from ald_core import legacy
+from ald_core.crew import Crew, misfits, obstacles
 from ald_core.digests import digest, file_digest
 from ald_core.errors import InputError, InputErrors, PluginError
 from ald_core.frames import FrameFile
 from ald_core.legacy import OldStudy
 from ald_core.options import build, did_you_mean, identity, values
+from ald_core.places import placed
 from ald_core.registry import Registry
 from ald_core.resources import changed_resources, resources_of_steps
 from ald_core.roles import (
@@ -40,26 +40,6 @@ C = TypeVar("C")
 R = TypeVar("R", bound=Capability)
 
 NAME = "ald.toml"
-
-
-@attrs.frozen(eq=False)
-class Crew:
-    """The capabilities that a study uses. What `--fit-only` does not need may be missing."""
-
-    scheduler: Scheduler
-    fitter: Fitter
-    weightings: tuple[Weighting, ...]
-    md: MDEngine | None
-    selector: Selector | None
-    labelers: Mapping[Kind, Labeler]
-
-    def members(self) -> dict[str, Capability]:
-        """All of them, by the section of the run file that chose them."""
-        single = {"fitter": self.fitter, "md": self.md, "selector": self.selector}
-        named: dict[str, Capability | None] = {"scheduler": self.scheduler, **single}
-        named |= {f"weighting[{i}]": w for i, w in enumerate(self.weightings)}
-        named |= {f"labelers.{kind}": labeler for kind, labeler in self.labelers.items()}
-        return {where: member for where, member in named.items() if member is not None}
 
 
 @attrs.frozen(eq=False)
@@ -131,17 +111,23 @@ class RunFile:
 
 
 def read_run_file(
-    path: Path, registry: Registry, *, cycles: int | None = None, trust_config: bool = False
+    path: Path,
+    registry: Registry,
+    *,
+    cycles: int | None = None,
+    trust_config: bool = False,
+    ready: bool = True,
 ) -> RunFile:
     """Read a run file; raises InputErrors with every problem, each with its line.
 
-    What only cycles need may be missing if there are none to run: `cycles`, by default those of the file.
+    What only cycles need may be missing if there are none to run: `cycles`, by default those of the file. Whether
+    programs and inputs of jobs are there is not asked where no job will run, `ready` false.
     A `config.py`, or an `ald.toml` that names one, is read as legacy says; with `trust_config` it is executed.
     """
     text = _text(path)
     old = read_old(path, registry, trust_config=trust_config)
     tables = _parse(text, path) if old is None else old.tables_to_check()
-    reader = _Reader(tables, path.parent, registry)
+    reader = _Reader(tables, path.parent, registry, ready=ready)
     found = reader.read(path, cycles)
     if old is not None:
         problems = old.problems(reader.problems, cycles)
@@ -202,7 +188,8 @@ def _text(path: Path) -> str:
 class _Reader:
     """Goes through the tables and collects problems."""
 
-    def __init__(self, tables: dict[str, Any], base: Path, registry: Registry):
+    def __init__(self, tables: dict[str, Any], base: Path, registry: Registry, *, ready: bool):
+        self.ready = ready
         self.tables = tables
         self.base = base
         self.registry = registry
@@ -239,10 +226,10 @@ class _Reader:
             f"case[{i}].name: '{n}' is used twice" for i, n in enumerate(names) if n in names[:i]
         ]
         planned = study.cycles if study and cycles is None else cycles or 0
-        self._check_crew(crew, study, bool(self.tables.get("case")), planned)
-        self._check_cases(crew, study, cases)
-        if crew:
-            self._check_programs(crew, resources, label_resources)
+        self._check_crew(crew, bool(self.tables.get("case")), planned)
+        if crew and self.ready:
+            elements = study.elements if study else ()
+            self.problems += obstacles(crew, elements, cases, resources, label_resources)
         if not (study and training and quality and crew):
             return None
         return RunFile(
@@ -267,9 +254,7 @@ class _Reader:
                     f"study.elements: {element!r} is no chemical symbol{did_you_mean(element, atomic_numbers)}"
                 )
 
-    def _check_crew(
-        self, crew: Crew | None, study: StudyOptions | None, has_cases: bool, cycles: int
-    ) -> None:
+    def _check_crew(self, crew: Crew | None, has_cases: bool, cycles: int) -> None:
         if crew is None:
             return
         if cycles > 0:
@@ -285,60 +270,7 @@ class _Reader:
                     )
             if not has_cases:
                 self.problems.append("case: at least one [[case]] is required to run cycles")
-        if crew.md and crew.fitter.writes not in crew.md.reads:
-            self.problems.append(
-                f"md.use: md engine '{crew.md.name}' cannot read models of format "
-                f"'{crew.fitter.writes}' (it reads: {', '.join(crew.md.reads)})"
-            )
-        for kind, labeler in crew.labelers.items():
-            if kind not in labeler.kinds:
-                self.problems.append(
-                    f"labelers.{kind}.use: labeler '{labeler.name}' labels {' and '.join(sorted(labeler.kinds))} "
-                    "frames only; choose another one"
-                )
-        for where, member in crew.members().items():
-            self.problems += [
-                f"{where}: {p}" for p in member.check(study.elements if study else ())
-            ]
-
-    def _check_cases(
-        self, crew: Crew | None, study: StudyOptions | None, cases: tuple[Case, ...]
-    ) -> None:
-        if crew is None or study is None:
-            return
-        if crew.md:
-            for case in cases:
-                self.problems += [
-                    f"case[{case.index}]: {p}" for p in crew.md.check_case(case, study.elements)
-                ]
-        for kind, labeler in crew.labelers.items():
-            for temperature in dict.fromkeys(case.temperature for case in cases):
-                found = labeler.check_temperature(temperature, study.elements)
-                self.problems += [f"labelers.{kind}: {p}" for p in found]
-
-    def _check_programs(
-        self,
-        crew: Crew,
-        resources: Mapping[Role, Resources],
-        label_resources: Mapping[Kind, Resources],
-    ) -> None:
-        """Whether what jobs start is there, as far as that can be told on this machine."""
-        asked: dict[str, Resources] = {"fitter": resources["fit"], "md": resources["md"]}
-        for kind in crew.labelers:
-            asked[f"labelers.{kind}"] = label_resources.get(kind, resources["label"])
-        for where, member in crew.members().items():
-            prepared = asked.get(where, Resources())
-            for option, program in member.programs().items():
-                brought = "/" not in program and (prepared.modules or prepared.setup)
-                if "/" in program and not Path(program).is_absolute():
-                    self.problems.append(
-                        f"{where}.{option}: jobs run in folders of their own; give the whole path of {program!r}"
-                    )
-                elif not brought and shutil.which(program) is None:
-                    cure = "correct the name, install it, or load its module ([resources] modules)"
-                    self.problems.append(
-                        f"{where}.{option}: there is no program {program!r} that can be run; {cure}"
-                    )
+        self.problems += misfits(crew)
 
     def _table(self, where: str) -> dict[str, Any]:
         table: Any = self.tables
@@ -453,32 +385,3 @@ class _Reader:
         made, problems = build(cls, table, where, self.base, skip=skip)
         self.problems += problems
         return made
-
-
-def placed(problem: str, path: Path, text: str) -> str:
-    """The problem with file and line in front."""
-    line = locate(text, problem.split(":", 1)[0])
-    return f"{path}, line {line}: {problem}" if line else f"{path}: {problem}"
-
-
-def locate(text: str, dotted: str) -> int | None:
-    """Line (from 1) of an option like `labelers.bulk.command` or `case[1].name`; of its section if it has none."""
-    wanted = re.sub(r"\[\d+\]", "", dotted)
-    number = int(m[1]) if (m := re.search(r"\[(\d+)\]", dotted)) else 0
-    header, counts, best = "", dict[str, int](), None
-    for n, line in enumerate(text.splitlines(), start=1):
-        if m := re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]+", line):
-            header = re.sub(r"\s|\"", "", m[1])
-            counts[header] = counts.get(header, -1) + 1
-            full = header
-        elif m := re.match(r"\s*([\w.\"-]+)\s*=", line):
-            full = f"{header}.{m[1]}" if header else m[1]
-        else:
-            continue
-        if counts.get(header, 0) not in (number, 0) or (number and counts.get(header, 0) != number):
-            continue
-        if full == wanted:
-            return n
-        if wanted.startswith(full + "."):
-            best = n
-    return best

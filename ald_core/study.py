@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from ald_core.crew import Crew
 from ald_core.digests import digest, file_digest
 from ald_core.errors import AldError, FuseBlown, InputError, Stopped
 from ald_core.events import (
@@ -30,7 +31,7 @@ from ald_core.journal import Journal
 from ald_core.notices import Notices
 from ald_core.registry import Registry
 from ald_core.resuming import Consent, check_options, identify
-from ald_core.runfile import Crew, RunFile
+from ald_core.runfile import RunFile
 from ald_core.status_file import StatusFile
 from ald_core.store import CycleRecord, Quarantine, Store, record_from_json, record_to_json
 from ald_core.types import RunJobs, T, Task, TrainingSet

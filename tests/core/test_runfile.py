@@ -9,9 +9,10 @@ import pytest
 from ald_core.errors import InputError, InputErrors
 from ald_core.hookspecs import hookimpl
 from ald_core.options import option
+from ald_core.places import locate
 from ald_core.registry import Registry
 from ald_core.roles import Fitter, Labeler
-from ald_core.runfile import locate, read_run_file
+from ald_core.runfile import read_run_file
 
 GOOD = """\
 [study]

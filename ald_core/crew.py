@@ -1,0 +1,88 @@
+"""The capabilities that a study uses, and whether they can work here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from ald_core.resources import Resources
+from ald_core.roles import Capability, Fitter, Labeler, MDEngine, Scheduler, Selector, Weighting
+from ald_core.types import Case, Kind, Role
+
+
+@attrs.frozen(eq=False)
+class Crew:
+    """The capabilities that a study uses. What `--fit-only` does not need may be missing."""
+
+    scheduler: Scheduler
+    fitter: Fitter
+    weightings: tuple[Weighting, ...]
+    md: MDEngine | None
+    selector: Selector | None
+    labelers: Mapping[Kind, Labeler]
+
+    def members(self) -> dict[str, Capability]:
+        """All of them, by the section of the run file that chose them."""
+        single = {"fitter": self.fitter, "md": self.md, "selector": self.selector}
+        named: dict[str, Capability | None] = {"scheduler": self.scheduler, **single}
+        named |= {f"weighting[{i}]": w for i, w in enumerate(self.weightings)}
+        named |= {f"labelers.{kind}": labeler for kind, labeler in self.labelers.items()}
+        return {where: member for where, member in named.items() if member is not None}
+
+
+def misfits(crew: Crew) -> Iterator[str]:
+    """Capabilities that do not go together, or not with what they were chosen for, one sentence each."""
+    if crew.md and crew.fitter.writes not in crew.md.reads:
+        yield (
+            f"md.use: md engine '{crew.md.name}' cannot read models of format "
+            f"'{crew.fitter.writes}' (it reads: {', '.join(crew.md.reads)})"
+        )
+    for kind, labeler in crew.labelers.items():
+        if kind not in labeler.kinds:
+            yield (
+                f"labelers.{kind}.use: labeler '{labeler.name}' labels {' and '.join(sorted(labeler.kinds))} "
+                "frames only; choose another one"
+            )
+
+
+def obstacles(
+    crew: Crew,
+    elements: Sequence[str],
+    cases: Sequence[Case],
+    resources: Mapping[Role, Resources],
+    label_resources: Mapping[Kind, Resources],
+) -> Iterator[str]:
+    """What would keep jobs from working: missing programs and inputs, elements that are unknown; one sentence each."""
+    for where, member in crew.members().items():
+        yield from (f"{where}: {problem}" for problem in member.check(elements))
+    if crew.md:
+        for case in cases:
+            found = crew.md.check_case(case, elements)
+            yield from (f"case[{case.index}]: {problem}" for problem in found)
+    for kind, labeler in crew.labelers.items():
+        for temperature in dict.fromkeys(case.temperature for case in cases):
+            found = labeler.check_temperature(temperature, elements)
+            yield from (f"labelers.{kind}: {problem}" for problem in found)
+    asked: dict[str, Resources] = {"fitter": resources["fit"], "md": resources["md"]}
+    for kind in crew.labelers:
+        asked[f"labelers.{kind}"] = label_resources.get(kind, resources["label"])
+    for where, member in crew.members().items():
+        prepared = asked.get(where, Resources())
+        for option, program in member.programs().items():
+            problem = _program_problem(program, prepared)
+            if problem:
+                yield f"{where}.{option}: {problem}"
+
+
+def _program_problem(program: str, prepared: Resources) -> str:
+    """Why jobs will not find a program, as far as that can be told on this machine; empty: they will, or may."""
+    if "/" in program and not Path(program).is_absolute():
+        return f"jobs run in folders of their own; give the whole path of {program!r}"
+    brought = "/" not in program and (prepared.modules or prepared.setup)
+    if brought or shutil.which(program) is not None:
+        return ""
+    cure = "correct the name, install it, or load its module ([resources] modules)"
+    return f"there is no program {program!r} that can be run; {cure}"
