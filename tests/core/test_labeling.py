@@ -13,6 +13,7 @@ from ald_core.labeling import (
     electronic_temperature,
     find_input,
     group_by_element,
+    in_a_box,
     input_names,
     missing_input,
 )
@@ -57,6 +58,37 @@ def test_atoms_of_one_element_keep_their_order():
     assert np.array_equal(grouped.atoms.positions, atoms.positions[[1, 3, 0, 2]])
     assert grouped.in_frame_order([1, 3, 0, 2]).tolist() == [0, 1, 2, 3]
     assert grouped.in_frame_order([[1, 1], [3, 3], [0, 0], [2, 2]])[:, 0].tolist() == [0, 1, 2, 3]
+
+
+# ---------------------------------------------------------------- molecules in periodic programs
+
+
+def test_molecules_get_a_box():
+    water = molecule("H2O")
+    boxed = in_a_box(water, 9.0)
+    assert boxed.pbc.all()
+    assert boxed.cell.lengths() == pytest.approx(np.ptp(water.positions, axis=0) + 9.0)
+    assert boxed.get_all_distances() == pytest.approx(water.get_all_distances())
+    assert not water.cell.any()
+
+
+def test_only_open_directions_get_a_box():
+    slab = bulk("C", "diamond", cubic=True)
+    slab.pbc = (True, True, False)
+    boxed = in_a_box(slab, 9.0)
+    height = np.ptp(slab.positions[:, 2])
+    assert boxed.cell.lengths() == pytest.approx([slab.cell[0, 0], slab.cell[1, 1], height + 9.0])
+
+
+def test_periodic_cells_stay_but_for_their_hand():
+    atoms = atoms_of(["C", "O"])
+    boxed = in_a_box(atoms, 9.0)
+    assert np.array_equal(boxed.cell[:], atoms.cell[:])
+    assert np.array_equal(boxed.positions, atoms.positions)
+    atoms.set_cell(atoms.cell[[1, 0, 2]])
+    boxed = in_a_box(atoms, 9.0)
+    assert np.array_equal(boxed.cell[:], -atoms.cell[:])
+    assert np.array_equal(boxed.positions, atoms.positions)
 
 
 # ---------------------------------------------------------------- inputs by temperature

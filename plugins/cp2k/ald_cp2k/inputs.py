@@ -246,8 +246,8 @@ def _number(section: Section, keyword: str, default: float) -> float:
 # ---------------------------------------------------------------- what is wrong
 
 
-def problems(user: UserInput, elements: Sequence[str]) -> list[str]:
-    """What would give no labels, or wrong ones; one sentence each."""
+def problems(user: UserInput, elements: Sequence[str], data: str = "") -> list[str]:
+    """What would give no labels, or wrong ones; one sentence each. `data` is CP2K's folder, if it is known."""
     found = []
     method = user.root.make("FORCE_EVAL").value("METHOD", default="Quickstep").upper()
     if method not in {"QUICKSTEP", "QS"}:
@@ -258,16 +258,35 @@ def problems(user: UserInput, elements: Sequence[str]) -> list[str]:
             found.append(
                 "IGNORE_CONVERGENCE_FAILURE would let numbers pass that are none; take it out"
             )
-        for line in section.lines:
-            words = [word.strip("'\"") for word in line.split()]
-            path = Path(words[-1])
-            if words[0].upper() in DATA_FILES and path.is_absolute() and not path.is_file():
-                found.append(f"there is no file {path} ({words[0]}); correct its place")
+    found += _missing_data(user, data)
+    smear = user.root.find("FORCE_EVAL", "DFT", "SCF", "SMEAR")
+    if smear is not None and smear.active and _method(user.dft) in SEMIEMPIRICAL:
+        # CP2K 2023.1, compressed C8, 10000 K: a force of 7.5 eV/Å where the energy has a slope of 11.0 eV/Å.
+        found.append(
+            f"energies of {_method(user.dft)} with &SMEAR lack the entropy of electrons, so that forces are not their "
+            "slopes; take &SMEAR out, or choose DFT"
+        )
     kinds = _kinds(user.root)
     if _method(user.dft) not in SEMIEMPIRICAL and "DEFAULT" not in kinds:
         missing = [element for element in elements if element.upper() not in kinds]
         found += [f"there is no &KIND {element}; add it" for element in missing]
     return [f"{user.path}: {problem}" for problem in found]
+
+
+def _missing_data(user: UserInput, data: str) -> list[str]:
+    found = []
+    for line in (line for section in user.root.walk() for line in section.lines):
+        words = [word.strip("'\"") for word in line.split()]
+        place = user.path.parent / words[-1]
+        if words[0].upper() not in DATA_FILES or place.is_file():
+            continue
+        if not Path(words[-1]).is_absolute():
+            if not data:
+                continue  # CP2K knows where
+            place = Path(data) / words[-1]
+        if not place.is_file():
+            found.append(f"there is no file {place} ({words[0]}); correct its place")
+    return found
 
 
 def _method(dft: Section) -> str:

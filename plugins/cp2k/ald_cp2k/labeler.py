@@ -11,7 +11,13 @@ import numpy as np
 from attrs.validators import gt, optional
 
 from ald_core.errors import InputError
-from ald_core.labeling import compare_geometry, electronic_temperature, in_a_box
+from ald_core.labeling import (
+    compare_geometry,
+    electronic_temperature,
+    find_input,
+    in_a_box,
+    missing_input,
+)
 from ald_core.options import Legacy, option
 from ald_core.roles import Labeler
 from ald_core.types import Failure, Frame, JobSpec, Labels
@@ -59,30 +65,34 @@ class Cp2kLabeler(Labeler):
     # ------------------------------------------------------------ checks
 
     def check(self, elements: Sequence[str]) -> list[str]:
-        """Whether there are inputs, and each can be understood and gives labels of these elements."""
+        """Whether there are inputs, and that of all temperatures gives labels of these elements."""
         if not self.inputs.is_dir():
             return [f"{self.inputs}: it is no folder; give the folder with {INPUT}"]
         found = []
-        if self.data and not Path(self.data).is_dir():
-            found.append(f"data: there is no folder {self.data}; correct it")
-        paths = sorted([*self.inputs.glob(f"*.{INPUT}"), *self.inputs.glob(INPUT)])
-        if not paths:
-            found.append(f"{self.inputs}: there is no {INPUT} or <T>.{INPUT}; add it")
-        for path in paths:
-            try:
-                found += inputs.problems(inputs.read_file(path, elements), elements)
-            except InputError as error:
-                found.append(str(error))
-        return list(dict.fromkeys(found))
+        plain = self.inputs / INPUT
+        if not plain.is_file() and not any(self.inputs.glob(f"*.{INPUT}")):
+            found += [f"{self.inputs}: there is no {INPUT} or <T>.{INPUT}; add it"]
+        return found + (self._problems(plain, elements) if plain.is_file() else [])
 
     def check_temperature(self, temperature: float, elements: Sequence[str]) -> list[str]:
         """Whether there is an input for it, which does not ask for another electronic temperature."""
         kelvin = temperature if self.temperature is None else self.temperature
+        path = find_input(self.inputs, INPUT, kelvin)
+        if path is None:
+            return [missing_input(self.inputs, INPUT, kelvin)]
+        said = path.name == INPUT  # by `check`
+        found = [] if said else self._problems(path, elements)
         try:
-            problem = inputs.disagreement(inputs.read_input(self.inputs, kelvin, elements), kelvin)
+            problem = inputs.disagreement(inputs.read_file(path, elements), kelvin)
+        except InputError as error:
+            problem = "" if said and str(error) in self.check(elements) else str(error)
+        return list(dict.fromkeys([*found, problem] if problem else found))
+
+    def _problems(self, path: Path, elements: Sequence[str]) -> list[str]:
+        try:
+            return inputs.problems(inputs.read_file(path, elements), elements, self.data)
         except InputError as error:
             return [str(error)]
-        return [problem] if problem else []
 
     def programs(self) -> dict[str, str]:
         """CP2K."""
@@ -93,11 +103,14 @@ class Cp2kLabeler(Labeler):
     def prepare(self, frame: Frame, workdir: Path, rung: int) -> JobSpec:
         """Write one input with everything in it, and copy the files that it names.
 
-        Raises InputError for inputs that cannot be understood.
+        Raises InputError for inputs that give no labels of the frame.
         """
         kelvin = electronic_temperature(frame, self.temperature)
         atoms = in_a_box(frame.atoms, self.vacuum)
-        user = inputs.read_input(self.inputs, kelvin, atoms.get_chemical_symbols())
+        elements = sorted(set(atoms.get_chemical_symbols()))
+        user = inputs.read_input(self.inputs, kelvin, elements)
+        if problems := inputs.problems(user, elements, self.data):
+            raise InputError(problems[0])
         inputs.put_frame(user, atoms, self._wants_stress(frame))
         inputs.put_temperature(user, kelvin)
         inputs.put_remedy(user, rung)

@@ -1,4 +1,4 @@
-"""What CP2K printed, in the texts of versions 6 to 2025: whether it is an answer, and the numbers in it."""
+"""What CP2K printed: whether it is an answer, and the numbers in it, in the texts and units of old and new versions."""
 
 from __future__ import annotations
 

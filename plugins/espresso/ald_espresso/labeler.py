@@ -11,7 +11,13 @@ import numpy as np
 from attrs.validators import gt, optional
 
 from ald_core.errors import InputError
-from ald_core.labeling import compare_geometry, electronic_temperature, in_a_box
+from ald_core.labeling import (
+    compare_geometry,
+    electronic_temperature,
+    find_input,
+    in_a_box,
+    missing_input,
+)
 from ald_core.options import option
 from ald_core.roles import Labeler
 from ald_core.script import STDOUT
@@ -53,29 +59,34 @@ class EspressoLabeler(Labeler):
     # ------------------------------------------------------------ checks
 
     def check(self, elements: Sequence[str]) -> list[str]:
-        """Whether there are inputs, and each can be understood and has pseudopotentials of these elements."""
+        """Whether there are inputs, and that of all temperatures has pseudopotentials of these elements."""
         if not self.inputs.is_dir():
             return [f"{self.inputs}: it is no folder; give the folder with {INPUT}"]
-        paths = sorted([*self.inputs.glob(f"*.{INPUT}"), *self.inputs.glob(INPUT)])
-        if not paths:
-            return [f"{self.inputs}: there is no {INPUT} or <T>.{INPUT}; add it"]
         found = []
-        for path in paths:
-            try:
-                found += inputs.problems(inputs.read_file(path), elements)
-            except InputError as error:
-                found.append(str(error))
-        return list(dict.fromkeys(found))
+        plain = self.inputs / INPUT
+        if not plain.is_file() and not any(self.inputs.glob(f"*.{INPUT}")):
+            found += [f"{self.inputs}: there is no {INPUT} or <T>.{INPUT}; add it"]
+        return found + (self._problems(plain, elements) if plain.is_file() else [])
 
     def check_temperature(self, temperature: float, elements: Sequence[str]) -> list[str]:
         """Whether there is an input for it, which does not ask for another electronic temperature."""
-        del elements
         kelvin = temperature if self.temperature is None else self.temperature
+        path = find_input(self.inputs, INPUT, kelvin)
+        if path is None:
+            return [missing_input(self.inputs, INPUT, kelvin)]
+        said = path.name == INPUT  # by `check`
+        found = [] if said else self._problems(path, elements)
         try:
-            problem = inputs.disagreement(inputs.read_input(self.inputs, kelvin), kelvin)
+            problem = inputs.disagreement(inputs.read_file(path), kelvin)
+        except InputError as error:
+            problem = "" if said and str(error) in self.check(elements) else str(error)
+        return list(dict.fromkeys([*found, problem] if problem else found))
+
+    def _problems(self, path: Path, elements: Sequence[str]) -> list[str]:
+        try:
+            return inputs.problems(inputs.read_file(path), elements)
         except InputError as error:
             return [str(error)]
-        return [problem] if problem else []
 
     def programs(self) -> dict[str, str]:
         """pw.x."""
@@ -86,11 +97,13 @@ class EspressoLabeler(Labeler):
     def prepare(self, frame: Frame, workdir: Path, rung: int) -> JobSpec:
         """Write the input, and copy pseudopotentials that lie beside the user's.
 
-        Raises InputError for inputs that cannot be understood.
+        Raises InputError for inputs that give no labels of the frame.
         """
         kelvin = electronic_temperature(frame, self.temperature)
         user = inputs.read_input(self.inputs, kelvin)
         atoms = in_a_box(frame.atoms, self.vacuum)
+        if problems := inputs.problems(user, sorted(set(atoms.get_chemical_symbols()))):
+            raise InputError(problems[0])
         text = inputs.input_text(user, atoms, kelvin, self._wants_stress(frame), rung)
         (workdir / INPUT).write_text(text)
         for path in inputs.local_pseudopotentials(user):

@@ -21,6 +21,9 @@ _ERROR = re.compile(r"Error in routine\s+(.+?)\s*\(\s*-?\d+\s*\):?\s*\n(.*?)%{20
 _FORCE = re.compile(r"^\s+atom\s+(\d+)\s+type\s+\d+\s+force =((?:\s+\S+){3})\s*$", re.MULTILINE)
 _FORCES = re.compile(r"^\s+Forces acting on atoms.*?\n(.*?)^\s+Total force =", re.M | re.S)
 _STRESS = re.compile(r"^\s+total\s+stress\s+\(Ry/bohr\*\*3\).*\n((?:.*\n){3})", re.MULTILINE)
+_WIDTH = re.compile(r"Fermi-Dirac smearing, width \(Ry\)=\s*(\S+)")
+OCCUPIED = 0.01
+"""Of the highest band, which ought to be empty"""
 RYDBERG = float(create_units("2006")["Ry"])
 """eV, with the constants of Quantum ESPRESSO, which are those of ASE's reader"""
 
@@ -73,7 +76,7 @@ def _failure(text: str) -> Failure | None:  # noqa: PLR0911  one answer per faul
     return None
 
 
-def _read(text: str, stress: bool) -> Point | Failure:
+def _read(text: str, stress: bool) -> Point | Failure:  # noqa: PLR0911  one answer per fault
     from ase.io.espresso import read_espresso_out  # noqa: PLC0415  takes long
 
     energies = _ENERGY.findall(text)
@@ -93,6 +96,19 @@ def _read(text: str, stress: bool) -> Point | Failure:
     if printed[: len(atoms)] != list(range(1, len(atoms) + 1)) or forces.shape != (len(atoms), 3):
         return Failure("pw.x's output is incomplete: there are no forces of all atoms")
     tensor = np.asarray(results["stress"], dtype=np.float64) if stress else None
+    if (occupied := _highest_occupation(text, atoms)) > OCCUPIED:
+        words = f"the highest band has an occupation of {occupied:.2g} per spin; give a larger nbnd"
+        return Failure(f"pw.x: {words}", "input")
     energy = float(energies[-1]) * RYDBERG  # hybrid functionals print one per outer loop
     atoms.calc = None
     return Point(atoms, energy, forces, tensor)
+
+
+def _highest_occupation(text: str, atoms: Atoms) -> float:
+    """Of the highest band at an electronic temperature, at any k-point; 0 if it is not printed."""
+    width = _WIDTH.search(text)
+    points = atoms.calc.kpts
+    if width is None or not points:
+        return 0.0
+    above = min(float(point.eps_n[-1]) for point in points) - atoms.calc.get_fermi_level()
+    return float(0.5 * (1.0 - np.tanh(0.5 * above / (float(width[1]) * RYDBERG))))

@@ -156,11 +156,12 @@ def test_inputs_of_the_existing_driver_with_mistakes(silica):
     (problem,) = labeler.check_temperature(400.0, ["Si", "O"])
     assert problem.endswith("there is no 400.cp2k.inp or cp2k.inp; add it, or correct the folder")
     (silica / "Si.cp2k.qm_basis-block.inp").unlink()
-    (problem,) = labeler.check(["Si", "O"])
+    assert labeler.check(["Si", "O"]) == []
+    (problem,) = labeler.check_temperature(300.0, ["Si", "O"])
     assert "300.cp2k.inp, line 60: " in problem
     assert "Si.cp2k.qm_basis-block.inp cannot be read (No such file" in problem
     labeler = Cp2kLabeler(inputs=SILICA)
-    found = labeler.check(["Si", "O"])
+    found = labeler.check_temperature(300.0, ["Si", "O"])
     assert len(found) == 3
     assert all(f"there is no file {USERS}" in problem for problem in found)
 
@@ -278,13 +279,25 @@ def test_mistakes_are_found_before_anything_runs(folder, old, new, words):
     assert all(problem.startswith(str(folder / "cp2k.inp")) for problem in found)
 
 
+def test_semiempirical_methods_have_no_electronic_temperature(tmp_path):
+    text = (INPUTS / "xtb" / "cp2k.inp").read_text()
+    for smear, wrong in (("&SMEAR", 1), ("&SMEAR ON", 1), ("&SMEAR OFF", 0)):
+        new = text.replace("MAX_SCF 100", f"{smear}\n METHOD FERMI_DIRAC\n &END SMEAR")
+        (tmp_path / "cp2k.inp").write_text(new)
+        found = Cp2kLabeler(inputs=tmp_path).check(["C"])
+        assert len(found) == wrong
+        assert all("XTB with &SMEAR lack the entropy" in problem for problem in found)
+
+
 def test_folders_that_are_none(tmp_path, folder):
     (problem,) = Cp2kLabeler(inputs=folder / "cp2k.inp").check(["H"])
     assert problem.endswith("it is no folder; give the folder with cp2k.inp")
     (problem,) = Cp2kLabeler(inputs=tmp_path).check(["H"])
     assert problem.endswith("there is no cp2k.inp or <T>.cp2k.inp; add it")
-    (problem,) = Cp2kLabeler(inputs=folder, data="/no/data").check(["H"])
-    assert problem == "data: there is no folder /no/data; correct it"
+    found = Cp2kLabeler(inputs=folder, data="/no/data").check(["H"])
+    names = ("GTH_BASIS_SETS (BASIS_SET_FILE_NAME)", "GTH_POTENTIALS (POTENTIAL_FILE_NAME)")
+    for problem, name in zip(found, names, strict=True):
+        assert problem.endswith(f"there is no file /no/data/{name}; correct its place")
 
 
 def test_rungs_change_the_path_and_not_the_question(folder, silica, tmp_path):

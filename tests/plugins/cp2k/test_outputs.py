@@ -1,4 +1,4 @@
-"""What CP2K's outputs are taken for: genuine ones, and those of other versions and failures in their words."""
+"""What CP2K's outputs are taken for: genuine ones, and made-up ones with the words of other versions and failures."""
 
 import gzip
 from pathlib import Path

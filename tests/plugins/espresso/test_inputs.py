@@ -62,6 +62,9 @@ def test_species_keep_the_order_to_which_indices_refer(folder, tmp_path):
     change(folder / "pw.in", "  C 12.011 C.pbe-rrkjus.UPF",
            "Si 28.085 Si.UPF\nO 15.999 O.UPF\nAl 26.982 Al.UPF")  # fmt: skip
     change(folder / "pw.in", "nbnd = 20", "nspin = 2, starting_magnetization(2) = 0.3")
+    change(folder / "pw.in", "pseudo_dir", "! pseudo_dir")
+    for element in ("Si", "O", "Al"):
+        (folder / f"{element}.UPF").write_text(element)
     namelists, cards = prepared(
         EspressoLabeler(inputs=folder), frame_of(mixed_cell()), tmp_path / "job"
     )
@@ -98,7 +101,7 @@ def test_pseudopotentials_beside_the_input_are_copied(folder, tmp_path, place):
 
 
 def test_molecules_get_a_box_and_no_stress(tmp_path):
-    atoms = molecule("CO")
+    atoms = molecule("O2")
     labeler = EspressoLabeler(inputs=INPUTS / "lda", vacuum=7.0)
     namelists, cards = prepared(labeler, frame_of(atoms, kind="gas"), tmp_path)
     assert namelists["control"]["tstress"] is False

@@ -51,17 +51,19 @@ def test_no_convergence_is_a_numerical_failure_and_the_next_rung_mends_it(tmp_pa
         )  # second order in the density for the energy
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("C.pbe-rrkjus.UPF", "C.none.UPF", "readpp"),
-        ("nbnd = 20", "nbdn = 20", "read_namelists"),
-    ],
-)
-def test_mistakes_of_the_user_are_not_tried_again(tmp_path, old, new, words):
-    found = label(variant(tmp_path, (old, new)), diamond(), tmp_path / "job")
+def test_mistakes_of_the_user_are_not_tried_again(tmp_path):
+    found = label(variant(tmp_path, ("nbnd = 20", "nbdn = 20")), diamond(), tmp_path / "job")
     assert isinstance(found, Failure)
-    assert words in found.reason
+    assert "read_namelists" in found.reason
+    assert found.kind == "input"
+
+
+def test_too_few_bands_for_the_electronic_temperature(tmp_path):
+    inputs = variant(tmp_path, ("nbnd = 20", "nbnd = 17")).inputs
+    labeler = EspressoLabeler(inputs=inputs, temperature=20000.0)
+    found = label(labeler, diamond(), tmp_path / "job")
+    assert isinstance(found, Failure)
+    assert found.reason.startswith("pw.x: the highest band has an occupation of 0.")
     assert found.kind == "input"
 
 
