@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from ald_core.resources import Resources
 from ald_core.roles import Capability, Fitter, Labeler, MDEngine, Scheduler, Selector, Weighting
-from ald_core.types import Case, Kind, Role
+from ald_core.types import Case, Frame, Kind, Role
 
 
 @attrs.frozen(eq=False)
@@ -31,6 +31,11 @@ class Crew:
         named |= {f"weighting[{i}]": w for i, w in enumerate(self.weightings)}
         named |= {f"labelers.{kind}": labeler for kind, labeler in self.labelers.items()}
         return {where: member for where, member in named.items() if member is not None}
+
+    def labeler_of(self, kind: Kind) -> Labeler | None:
+        """Who labels frames of a kind: its own labeler, else that of bulk frames if it can."""
+        bulk = self.labelers.get("bulk")
+        return self.labelers.get(kind) or (bulk if bulk and kind in bulk.kinds else None)
 
 
 def misfits(crew: Crew) -> Iterator[str]:
@@ -75,6 +80,17 @@ def obstacles(
             problem = _program_problem(program, prepared)
             if problem:
                 yield f"{where}.{option}: {problem}"
+
+
+def label_obstacles(crew: Crew, frames: Iterable[Frame], elements: Sequence[str]) -> Iterator[str]:
+    """What would keep these frames from being labelled, one sentence each."""
+    for kind, temperature in dict.fromkeys((frame.kind, frame.temperature) for frame in frames):
+        labeler = crew.labeler_of(kind)
+        if labeler is None:
+            yield f"labelers.{kind}: is required, because {kind} frames have no labels yet"
+        elif temperature is not None:
+            found = labeler.check_temperature(temperature, elements)
+            yield from (f"labelers.{kind}: {problem}" for problem in found)
 
 
 def _program_problem(program: str, prepared: Resources) -> str:

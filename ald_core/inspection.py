@@ -11,6 +11,7 @@ import attrs
 import cattrs
 
 from ald_core import script
+from ald_core.crew import label_obstacles
 from ald_core.errors import InputError, InputErrors
 from ald_core.frames import read_frames
 from ald_core.holdout import held_out
@@ -56,20 +57,17 @@ def plan(
     cycles = 0 if fit_only else None
     runfile = read_run_file(path, registry, cycles=cycles, trust_config=trust_config)
     given = read_frames(runfile.frames, runfile.study.elements)
-    bare = sum(labels is None for _, labels in given)
-    if bare and "bulk" not in runfile.crew.labelers:
-        raise InputError(
-            f"labelers.bulk: is required, because {bare} starting frames have no labels", path=path
-        )
+    bare = [frame for frame, labels in given if labels is None]
+    problems = list(label_obstacles(runfile.crew, bare, runfile.study.elements))
     chosen = held_out([f for f, _ in given], runfile.training.held_out, runfile.study.seed)
-    problems = runfile.crew.scheduler.check_resources(runfile.all_resources())
+    problems += runfile.crew.scheduler.check_resources(runfile.all_resources())
     if problems:
         text = "" if runfile.old else path.read_text(encoding="utf-8")
         raise InputErrors([placed(problem, path, text) for problem in problems], path=path)
     crew = runfile.crew.members()
     lines = [
         f"study {runfile.folder}: {', '.join(runfile.study.elements)}",
-        f"starting set: {len(given)} frames, {bare} to be labelled first, {len(chosen)} held out",
+        f"starting set: {len(given)} frames, {len(bare)} to be labelled first, {len(chosen)} held out",
         *(f"{where}: {member.role} '{member.name}'" for where, member in crew.items()),
         *(f"case {case.name}: {case.temperature:g} K" for case in runfile.cases),
     ]

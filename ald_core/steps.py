@@ -15,8 +15,9 @@ import attrs
 import numpy as np
 
 from ald_core.acceptance import check_share, compare
+from ald_core.crew import label_obstacles
 from ald_core.digests import digest, file_digest
-from ald_core.errors import InputError, PluginError
+from ald_core.errors import InputError, InputErrors, PluginError
 from ald_core.events import Note
 from ald_core.flow import Flow, each, outcomes, replayed, successes
 from ald_core.frames import read_frames
@@ -273,14 +274,14 @@ def _md_task(
 
 
 def _label_tasks(study: Study, frames: Sequence[Frame]) -> list[Task[Labels]]:
+    problems = list(label_obstacles(study.crew, frames, study.runfile.study.elements))
+    if problems:
+        raise InputErrors(problems)
     asked: dict[Kind, str] = {}
     tasks = []
     for frame in frames:
-        labeler = study.crew.labelers.get(frame.kind) or study.crew.labelers.get("bulk")
-        if labeler is None:
-            raise InputError(
-                f"labelers.{frame.kind}: is required, because frame {frame.id} has no labels yet"
-            )
+        labeler = study.crew.labeler_of(frame.kind)
+        assert labeler is not None  # noqa: S101  nothing is in the way
         if frame.kind not in asked:
             asked[frame.kind] = digest("label", identity(labeler), study.registry.source(labeler))
         resources = study.runfile.label_resources.get(frame.kind)
@@ -339,8 +340,8 @@ def _held_out(study: Study, frames: Sequence[Frame]) -> frozenset[str]:
 
 
 def _labeler_name(study: Study, kind: Kind) -> str:
-    labelers = study.crew.labelers
-    return (labelers.get(kind) or labelers["bulk"]).name
+    labeler = study.crew.labeler_of(kind)
+    return "" if labeler is None else labeler.name
 
 
 def _show_labels(study: Study, cycle: int, accepted: Sequence[LabeledFrame]) -> None:

@@ -189,6 +189,49 @@ def test_each_temperature_of_a_case_is_checked_once(problems, tmp_path):
     ]
 
 
+def test_temperatures_of_starting_frames_are_checked_before_any_job(write, registry, tmp_path):
+    path = write(study="cycles = 0")
+    path.write_text(path.read_text().replace("temperature = 300 }]", "temperature = 77 }]"))
+    words = f"labelers.bulk: {tmp_path}/qm: there is no 77.INCAR for Ar"
+    with pytest.raises(InputErrors) as caught:
+        plan(path, registry)
+    assert caught.value.problems == (f"{path}, line 22: {words}",)
+    runfile = read_run_file(path, registry)
+    study = SimpleNamespace(crew=runfile.crew, registry=registry, runfile=runfile)
+    with pytest.raises(InputErrors) as caught:
+        steps._label_tasks(study, [Frame(Atoms("Ar"), Origin(0, "a", 1), 77.0)])
+    assert caught.value.problems == (words,)
+
+
+# ---------------------------------------------------------------- kinds
+
+
+def test_molecules_are_labelled_as_crystals_are_if_that_labeler_can(
+    write, registry, read, monkeypatch
+):
+    runfile = read()
+    assert runfile.crew.labeler_of("gas") is runfile.crew.labelers["gas"]
+    path = write(study="cycles = 0")
+    path.write_text(
+        path.read_text()
+        .replace("temperature = 300 }]", 'temperature = 300, kind = "gas" }]')
+        .replace('[labelers.gas]\nuse = "needy"\ninputs = "gas"\n', "")
+    )
+    crew = read_run_file(path, registry).crew
+    assert crew.labeler_of("gas") is crew.labelers["bulk"]
+    assert "1 to be labelled first" in "".join(plan(path, registry).lines)
+    monkeypatch.setattr(NeedyLabeler, "kinds", frozenset({"bulk"}))
+    assert crew.labeler_of("gas") is None
+    with pytest.raises(InputErrors, match=r"labelers\.gas: is required, because gas frames have no"):
+        plan(path, registry)
+
+
+def test_nothing_is_asked_of_programs_where_no_job_will_run(write, registry):
+    path = write(labelers__bulk='program = "no-such-vasp"')
+    runfile = read_run_file(path, registry, cycles=0, ready=False)
+    assert runfile.crew.labelers["bulk"].program == "no-such-vasp"
+
+
 # ---------------------------------------------------------------- resources
 
 

@@ -49,8 +49,19 @@ use = "cp2k"
 inputs = "inputs/cp2k"
 
 [scheduler]
-use = "local"
-cores = 2
+use = "slurm"
+poll = 0.1
+patience = 1
+submit_rate = 50
+query_timeout = 5
+
+[resources]
+queue = "short"
+time = "00:05:00"
+memory = "1GB"
+
+[resources.label]
+tasks_per_job = 2
 """
 
 
@@ -82,7 +93,7 @@ def study(tmp_path):
     return tmp_path
 
 
-def test_two_cycles(study, tmp_path):
+def test_two_cycles(slurm, study, tmp_path):
     checked = ald(study, "check")
     assert checked.returncode == 0, checked.stderr
     done = ald(study, "run")
@@ -102,7 +113,7 @@ def test_two_cycles(study, tmp_path):
     assert (study / "ALC-3" / "GEN_FF" / "fit.json").is_file()
 
 
-def test_what_is_wrong_is_said_before_any_job(study):
+def test_what_is_wrong_is_said_before_any_job(slurm, study):
     path = study / "inputs" / "cp2k" / "cp2k.inp"
     path.write_text(path.read_text().replace("METHOD xTB", "METHOD GPW"))
     refused = ald(study, "run")
