@@ -187,9 +187,10 @@ class LabelerTests:
         self, labeler: Labeler, labelled: tuple[Frame, Path, Labels], tmp_path: Path, component: int
     ) -> None:
         """A diagonal and another component, by a central difference: sign, order and value."""
-        if "stress" not in labeler.properties:
-            pytest.skip("this labeler gives no stress")
         frame, _, labels = labelled
+        if "stress" not in labeler.properties:
+            assert labels.stress is None
+            return
         a, b = VOIGT[component]
         energies = []
         for i, step in enumerate((self.step, -self.step)):

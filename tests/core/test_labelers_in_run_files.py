@@ -222,7 +222,9 @@ def test_molecules_are_labelled_as_crystals_are_if_that_labeler_can(
     assert "1 to be labelled first" in "".join(plan(path, registry).lines)
     monkeypatch.setattr(NeedyLabeler, "kinds", frozenset({"bulk"}))
     assert crew.labeler_of("gas") is None
-    with pytest.raises(InputErrors, match=r"labelers\.gas: is required, because gas frames have no"):
+    with pytest.raises(
+        InputErrors, match=r"labelers\.gas: is required, because gas frames have no"
+    ):
         plan(path, registry)
 
 

@@ -98,15 +98,17 @@ def test_a_study_with_programs_gives_what_the_embedded_engine_gives(study, tmp_p
     assert results(study) == undisturbed
     for seconds in (1.5, 4.0):
         process = subprocess.Popen(
-            [sys.executable, "-m", "ald_core", "run"], cwd=killed, env=ENVIRONMENT,
+            [sys.executable, "-m", "ald_core", "run", "--fit-only"], cwd=killed, env=ENVIRONMENT,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    resumed = ald("run", cwd=killed)
+    resumed = ald("run", "--fit-only", cwd=killed)
     assert resumed.returncode == 0, resumed.stderr
-    assert results(killed) == undisturbed
+    fit = {name: data for name, data in results(killed).items() if "GEN_FF" in name}
+    assert fit
+    assert fit.items() <= undisturbed.items()
 
 
 def test_programs_are_looked_for_before_any_job(study):

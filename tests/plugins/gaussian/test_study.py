@@ -105,7 +105,7 @@ def test_what_check_finds(study, old, new, said):
     text = (study / "ald.toml").read_text()
     assert text.count(old) == 1
     (study / "ald.toml").write_text(text.replace(old, new))
-    assert is_about(lines(study / "ald.toml")[2], said)
+    assert is_about(lines(study / "ald.toml", Registry())[2], said)
 
 
 # ---------------------------------------------------------------- studies of the existing driver
@@ -137,7 +137,7 @@ def test_options_of_an_old_study(old):
         "scratch": "/p/scratch/me",
         "reference_energies": "ALL_BASE_FILES/atoms.dat",
     }
-    problems = lines(old)[2]
+    problems = lines(old, Registry())[2]
     assert is_about(problems, "labelers.gas.program: there is no program '/opt/g16/g16'")
 
 
@@ -147,10 +147,12 @@ def test_jobs_of_an_old_study(old, monkeypatch):
     tables = read_old(old, Registry()).tables
     assert tables["labelers"]["gas"]["resources"] == {
         "nodes": 1, "ppn": 1, "cores": 36, "launcher": "none", "queue": "pbatch", "time": "02:00:00",
-        "tasks_per_job": 40,
+        "tasks_per_job": 40, "modules": [],
     }  # fmt: skip
     assert (tables["resources"]["label"]["ppn"], tables["resources"]["label"]["launcher"]) == (
         56,
         "srun",
     )
-    assert is_about(lines(old)[1], "GAUS_NODES", "runs on one node, with GAUS_PPN threads")
+    assert is_about(
+        lines(old, Registry())[1], "GAUS_NODES", "runs on one node, with GAUS_PPN threads"
+    )

@@ -221,7 +221,10 @@ def test_a_waiting_job_that_is_held_is_shown_and_a_cancelled_one_never_works(wor
 
 
 def test_a_node_that_goes_down_and_is_avoided_after_two_deaths(world):
-    """Its jobs are done again elsewhere."""
+    """Its jobs are done again elsewhere; other nodes take none until it has killed two."""
+    others = [f"nodename={n}" for n in world.slurm.nodes if n != "n1"]
+    for other in others:
+        world.slurm.run("scontrol", "update", other, "state=drain", "reason=test")
     down = ("scontrol", "update", "nodename=n1", "state=down", "reason=test")
     text = 'if [ "$SLURMD_NODENAME" = n1 ]; then echo x >>"$2.n1"; sleep 30; fi'
     tasks = world.tasks(1, text)
@@ -235,6 +238,8 @@ def test_a_node_that_goes_down_and_is_avoided_after_two_deaths(world):
             world.slurm.run(*down)
             time.sleep(0.3)
             world.slurm.run("scontrol", "update", "nodename=n1", "state=resume")
+        for other in others:
+            world.slurm.run("scontrol", "update", other, "state=resume")
 
     thread = meanwhile(spoil)
     assert world.run(tasks, asked) == done(tasks)
