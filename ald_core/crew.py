@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from ald_core.options import parts
 from ald_core.resources import Resources
 from ald_core.roles import Capability, Fitter, Labeler, MDEngine, Scheduler, Selector, Weighting
 from ald_core.types import Case, Frame, Kind, Role
@@ -25,17 +26,29 @@ class Crew:
     labelers: Mapping[Kind, Labeler]
 
     def members(self) -> dict[str, Capability]:
-        """All of them, by the section of the run file that chose them."""
+        """All of them, and those that are options of others, by the section of the run file that chose them."""
         single = {"fitter": self.fitter, "md": self.md, "selector": self.selector}
         named: dict[str, Capability | None] = {"scheduler": self.scheduler, **single}
         named |= {f"weighting[{i}]": w for i, w in enumerate(self.weightings)}
         named |= {f"labelers.{kind}": labeler for kind, labeler in self.labelers.items()}
-        return {where: member for where, member in named.items() if member is not None}
+        return {
+            place: part
+            for where, member in named.items()
+            if member is not None
+            for place, part in _with_parts(where, member)
+        }
 
     def labeler_of(self, kind: Kind) -> Labeler | None:
         """Who labels frames of a kind: its own labeler, else that of bulk frames if it can."""
         bulk = self.labelers.get("bulk")
         return self.labelers.get(kind) or (bulk if bulk and kind in bulk.kinds else None)
+
+
+def _with_parts(where: str, member: Capability) -> Iterator[tuple[str, Capability]]:
+    """A capability, and those among its options."""
+    yield where, member
+    for name, part in parts(member).items():
+        yield from _with_parts(f"{where}.{name}", part)
 
 
 def misfits(crew: Crew) -> Iterator[str]:
@@ -67,15 +80,18 @@ def obstacles(
         for case in cases:
             found = crew.md.check_case(case, elements)
             yield from (f"case[{case.index}]: {problem}" for problem in found)
-    for kind, labeler in crew.labelers.items():
+    labelers = {w: m for w, m in crew.members().items() if isinstance(m, Labeler)}
+    for where, labeler in labelers.items():
         for temperature in dict.fromkeys(case.temperature for case in cases):
             found = labeler.check_temperature(temperature, elements)
-            yield from (f"labelers.{kind}: {problem}" for problem in found)
+            yield from (f"{where}: {problem}" for problem in found)
     asked: dict[str, Resources] = {"fitter": resources["fit"], "md": resources["md"]}
+    asked |= dict.fromkeys(labelers, resources["label"])
     for kind in crew.labelers:
         asked[f"labelers.{kind}"] = label_resources.get(kind, resources["label"])
     for where, member in crew.members().items():
-        prepared = asked.get(where, Resources())
+        of_steps = resources["fit"] if isinstance(member, Fitter) else Resources()
+        prepared = asked.get(where, of_steps)
         for option, program in member.programs().items():
             problem = _program_problem(program, prepared)
             if problem:

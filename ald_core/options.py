@@ -2,7 +2,7 @@
 
 A capability (or a section of the run file) is an attrs class whose fields are all options. `build` makes one from a
 table of the run file and collects every problem; `describe` lists its options; `identity` digests those that results
-depend on.
+depend on. An option whose type is a role is a capability of its own: users write it as a table with `use`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import attrs
 from ald_core.digests import digest, path_digest
 
 C = TypeVar("C")
+Choose = Callable[[type[Any], Any, str], tuple[Any, list[str]]]
+"""Makes a capability of a role from its table (`use` and options) at a place of the run file; or problems"""
 _META = "ald.option"
 
 
@@ -111,11 +113,17 @@ def describe(cls: type) -> list[OptionInfo]:
 
 
 def build(
-    cls: type[C], table: Mapping[str, Any], where: str, base: Path, skip: Iterable[str] = ()
+    cls: type[C],
+    table: Mapping[str, Any],
+    where: str,
+    base: Path,
+    skip: Iterable[str] = (),
+    choose: Choose | None = None,
 ) -> tuple[C | None, list[str]]:
     """Make an instance from a table; on any problem return None and all of them, one sentence each.
 
     `where` prefixes the messages (`labelers.bulk`), relative paths start at `base`, keys in `skip` are not options.
+    `choose` makes the options that are capabilities themselves, where a class may have such.
     """
     fields = {f.name: f for f in _fields(cls)}
     problems = []
@@ -127,6 +135,13 @@ def build(
             problems.append(f"{where}.{key}: no such option{did_you_mean(key, fields)}")
             continue
         field = fields[key]
+        if _is_role(field.type):
+            if choose is None:
+                raise TypeError(f"{cls.__name__}.{key} is a capability, and nobody can choose it")
+            role: Any = field.type
+            values[key], found = choose(role, raw, f"{where}.{key}")
+            problems += found
+            continue
         try:
             value = _structure(raw, field, base)
             if field.validator is not None:
@@ -157,6 +172,12 @@ def identity(capability: object) -> str:
         if meta.get("identity", True) and not (meta.get("added") and value == field.default):
             parts += [field.name, _plain(value)]
     return digest(*parts)
+
+
+def parts(capability: object) -> dict[str, Any]:
+    """The options that are capabilities themselves, by name."""
+    fields = _fields(type(capability)) if attrs.has(type(capability)) else ()
+    return {f.name: getattr(capability, f.name) for f in fields if _is_role(f.type)}
 
 
 def values(capability: object) -> dict[str, str]:
@@ -197,6 +218,8 @@ def _shown(value: Any) -> str:
         return "{" + ", ".join(f"{k} = {_shown(value[k])}" for k in sorted(value)) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_shown, value)) + "]"
+    if _is_role(type(value)):
+        return str(value.name)  # its options are shown by themselves
     if attrs.has(type(value)):
         return _shown(values(value))
     return str(value)
@@ -248,6 +271,11 @@ def _fit(raw: Any, kind: Any, base: Path) -> Any:  # noqa: PLR0911
     return _fit_scalar(raw, kind)
 
 
+def _is_role(kind: Any) -> bool:
+    """Whether a type is a role that a plugin can fill, or a capability that fills one."""
+    return isinstance(kind, type) and isinstance(getattr(kind, "role", None), str)
+
+
 def _is_mapping(kind: Any) -> bool:
     return get_origin(kind) in (dict, Mapping)
 
@@ -272,8 +300,8 @@ def _fit_scalar(raw: Any, kind: type) -> Any:
 
 def _type_name(kind: Any) -> str:
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    if kind in names:
-        return names[kind]
+    if kind in names or _is_role(kind):
+        return names.get(kind) or str(kind.role)
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return " or ".join(_type_name(a) for a in args if a is not type(None))

@@ -56,6 +56,8 @@ OFFICIAL: dict[tuple[str, str], str] = {
     ("labeler", "gaussian"): "ald-gaussian",
     ("fitter", "chimes"): "ald-chimes-lsq",
     ("fitter", "chimes-external"): "ald-chimes-external",
+    ("fitter", "correction"): "ald-hierarchical",
+    ("fitter", "hierarchical"): "ald-hierarchical",
     ("labeler", "lammps"): "ald-lammps",
     ("labeler", "vasp"): "ald-vasp",
     ("md engine", "chimes"): "ald-chimes-md",

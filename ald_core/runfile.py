@@ -370,18 +370,19 @@ class _Reader:
         return self._build(role, where, self._table(where) or default or {})
 
     def _build(self, role: type[R], where: str, table: Mapping[str, Any]) -> R | None:
+        made, problems = self._choose(role, table, where)
+        self.problems += problems
+        return made
+
+    def _choose(self, role: type[R], table: Any, where: str) -> tuple[R | None, list[str]]:
+        """The capability that a table names with its options, which may be capabilities, too; or problems."""
         if not isinstance(table, dict) or not isinstance(table.get("use"), str):
             names = ", ".join(o.capability.name for o in self.registry.of_role(role))
-            self.problems.append(
-                f"{where}.use: is required: which {role.role}? (installed: {names or 'none'})"
-            )
-            return None
+            which = f"which {role.role}? (installed: {names or 'none'})"
+            return None, [f"{where}.use: is required: {which}"]
         try:
             cls = self.registry.find(role, table["use"])
         except PluginError as error:
-            self.problems.append(f"{where}.use: {error}")
-            return None
-        skip = {"use", "resources"} if issubclass(role, Labeler) else {"use"}
-        made, problems = build(cls, table, where, self.base, skip=skip)
-        self.problems += problems
-        return made
+            return None, [f"{where}.use: {error}"]
+        skip = {"use", "resources"} if where.startswith("labelers.") else {"use"}
+        return build(cls, table, where, self.base, skip=skip, choose=self._choose)

@@ -87,7 +87,7 @@ def path_without_slurm():
     return os.pathsep.join(p for p in places if not (Path(p) / "sbatch").exists())
 
 
-LABELERS = ("cp2k", "dftb", "espresso", "gaussian", "lammps", "vasp")
+LABELERS = ("cp2k", "dftb", "espresso", "gaussian", "hierarchical", "lammps", "vasp")
 
 
 def without_labelers():

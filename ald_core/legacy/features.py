@@ -105,8 +105,10 @@ def _compare(config: Config, setup: Path, path: Path, header: ModelHeader) -> li
     return problems
 
 
-def correction_problems(config: Config, temperatures: Sequence[float]) -> list[str]:
-    """Whether the baseline method is known, and has its program and files."""
+def correction_problems(
+    config: Config, temperatures: Sequence[float], *, checked: bool
+) -> list[str]:
+    """Whether the baseline method is known, and has its program and files, unless these are `checked` elsewhere."""
     problems = []
     method = config.text("CORRECTED_TYPE")
     if method not in METHODS:
@@ -116,12 +118,14 @@ def correction_problems(config: Config, temperatures: Sequence[float]) -> list[s
         message = "is required with FIT_CORRECTION: True for .temps files, False for traj_list.dat"
         problems.append(config.about("CORRECTED_TEMPS_BY_FILE", message))
     program = config.text("CORRECTED_TYPE_EXE")
-    if not program:
+    if not program and not checked:
         problems.append(config.about("CORRECTED_TYPE_EXE", "is required with FIT_CORRECTION"))
-    elif shutil.which(program) is None:
+    elif not checked and shutil.which(program) is None:
         problems.append(config.about("CORRECTED_TYPE_EXE", "there is no such program here"))
     if not config.is_given("CORRECTED_TYPE_FILES"):
         problems.append(config.about("CORRECTED_TYPE_FILES", "is required with FIT_CORRECTION"))
+        return problems
+    if checked:
         return problems
     elements = config.texts("ATOM_TYPES")
     for text in config.texts("CORRECTED_TYPE_FILES"):

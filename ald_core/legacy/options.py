@@ -213,8 +213,8 @@ _row(
     _hierarchical,
     "HIERARCH_METHOD",
     "MD_STYLE",
-    "plugin",
-    "fitter hierarchical, of ald-hierarchical",
+    "unneeded",
+    _ENGINE,
     later=True,
 )
 _row(_hierarchical, "HIERARCH_EXE", "MD_SER", "unneeded", _ENGINE)
@@ -387,7 +387,7 @@ class Feature:
 
 
 FEATURES = (
-    Feature("DO_HIERARCH", "fitter", Method("hierarchical", "ald-hierarchical")),
     Feature("FIT_CORRECTION", "fitter", Method("correction", "ald-hierarchical")),
+    Feature("DO_HIERARCH", "fitter", Method("hierarchical", "ald-hierarchical")),
     Feature("DO_CLUSTER", "selector", Method("cluster", "ald-cluster")),
 )

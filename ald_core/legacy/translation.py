@@ -22,7 +22,7 @@ from ald_core.legacy.features import (
     correction_problems,
     hierarchical_problems,
 )
-from ald_core.legacy.options import FEATURES, LABELERS, MD_ENGINES, Feature, Method
+from ald_core.legacy.options import FEATURES, LABELERS, MD_ENGINES, OPTIONS, Feature, Method
 from ald_core.legacy.programs import (
     OF_CHIMES_MD,
     Programs,
@@ -158,13 +158,19 @@ class _Translator:
                 if info.type in ("a number", "a whole number") and isinstance(value, str):
                     value = self.config.number(name)
                 if info.is_path:
-                    value = self.config.in_study(self.config.find(str(value)))
+                    value = self._in_study(value)
                 table[info.name] = value
                 self.found.origins[f"{section}.{info.name}"] = self.config.place(name)
         own: Callable[[Config], Mapping[str, Any]] | None = getattr(cls, "from_legacy", None)
         if own is not None:
             table |= own(self.config)
         return table
+
+    def _in_study(self, value: Any) -> Any:
+        """A path of the old study, or a list of such, as it stands in the run file."""
+        if isinstance(value, (list, tuple)):
+            return [self._in_study(item) for item in value]
+        return self.config.in_study(self.config.find(str(value)))
 
     def _use(
         self, role: type[Capability], section: str, method: Method, option: str
@@ -230,18 +236,23 @@ class _Translator:
 
     def _fitter(self) -> None:
         config = self.config
-        feature = self._feature(Fitter)
+        features = self._features(Fitter)
         chosen = chosen_capability(self.registry, self.changes, Fitter, "fitter")
-        if feature is None and chosen is not None:
+        if not features and chosen is not None:
             self.external["fit"] = "parallel"
             self._take(chosen, "fitter")
             self.found.used.add("CHIMES_SRCDIR")
-        elif feature is not None and self._find(Fitter, feature.method.capability):
-            self._use(Fitter, "fitter", feature.method, feature.option)
         else:
-            if feature is not None:
-                self._missing(Fitter, feature.method, feature.option)
-            self._embedded_fitter()
+            section = "fitter"
+            for feature in features:
+                if self._find(Fitter, feature.method.capability):
+                    self._use(Fitter, section, feature.method, feature.option)
+                    group = feature.method.capability
+                    self.found.used.update(n for n, o in OPTIONS.items() if o.group == group)
+                    section += ".inner"
+                else:
+                    self._missing(Fitter, feature.method, feature.option)
+            self._embedded_fitter(section)
         self._check_baselines()
         folder = config.file("ALC0_FILES")
         if config.whole("N_HYPER_SETS") == 1:
@@ -259,30 +270,35 @@ class _Translator:
     def _check_baselines(self) -> None:
         config = self.config
         setup = config.file("ALC0_FILES") / "fm_setup.in"
-        if config.is_given("DO_HIERARCH") and config.flag("DO_HIERARCH") and setup.is_file():
+        hierarchical = config.is_given("DO_HIERARCH") and config.flag("DO_HIERARCH")
+        told = self._find(Fitter, "hierarchical") is not None  # it tells more
+        if hierarchical and not told and setup.is_file():
             config.problems += hierarchical_problems(config, setup)
         if config.is_given("FIT_CORRECTION") and config.flag("FIT_CORRECTION"):
             temperatures = [e.temperature for e in self.entries if e.temperature is not None]
-            config.problems += correction_problems(config, temperatures)
+            checked = self._find(Fitter, "correction") is not None
+            config.problems += correction_problems(config, temperatures, checked=checked)
 
-    def _embedded_fitter(self) -> None:
+    def _embedded_fitter(self, section: str) -> None:
         cls = self._find(Fitter, "chimes")
         if cls is None:
             self._problem("the fitter 'chimes' is not installed; pip install ald-chimes-lsq")
             self.found.unavailable.add("fitter")
             return
-        self._put("fitter", "use", "chimes", "the embedded engine")
-        for key, value in self._declared(cls, "fitter").items():
-            self._put("fitter", key, value, self.found.origins[f"fitter.{key}"])
+        self._put(section, "use", "chimes", "the embedded engine")
+        for key, value in self._declared(cls, section).items():
+            self._put(section, key, value, self.found.origins[f"{section}.{key}"])
 
-    def _feature(self, role: type[Capability]) -> Feature | None:
-        """The first thing that is switched on and needs a capability of its own in a role."""
+    def _features(self, role: type[Capability]) -> list[Feature]:
+        """What is switched on and needs a capability of its own in a role; each wraps the next."""
+        found = []
         for feature in FEATURES:
             if feature.role == role.role and self.config.is_given(feature.option):
                 if self.config.flag(feature.option):
-                    return feature
-                self.found.used.add(feature.option)
-        return None
+                    found.append(feature)
+                else:
+                    self.found.used.add(feature.option)
+        return found
 
     def _weighting(self) -> None:
         config = self.config
@@ -354,7 +370,7 @@ class _Translator:
     def _selector(self) -> None:
         if self.config.is_given("DO_CLUSTER") and self.config.flag("DO_CLUSTER"):
             self.config.problems += cluster_problems(self.config)
-        feature = self._feature(Selector)
+        feature = next(iter(self._features(Selector)), None)
         if feature is not None and self._find(Selector, feature.method.capability):
             self._use(Selector, "selector", feature.method, feature.option)
             return

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from ald_chimes_lsq.calculator import ChimesCalculator
     from ald_chimes_lsq.design import DesignMatrix, design_matrix
     from ald_chimes_lsq.evaluation import Evaluation
+    from ald_chimes_lsq.exclusions import check_tiles, exclusion_blocks
     from ald_chimes_lsq.fitting import Fit, fit
     from ald_chimes_lsq.formats.setup import FitSetup, read_setup
     from ald_chimes_lsq.formats.xyzf import read_xyzf
+    from ald_chimes_lsq.merging import merge_files, merge_models
     from ald_chimes_lsq.model import ChimesModel
 
 __all__ = [
@@ -22,8 +24,12 @@ __all__ = [
     "Evaluation",
     "Fit",
     "FitSetup",
+    "check_tiles",
     "design_matrix",
+    "exclusion_blocks",
     "fit",
+    "merge_files",
+    "merge_models",
     "read_setup",
     "read_xyzf",
 ]
@@ -35,8 +41,12 @@ _MODULES = {
     "Evaluation": "evaluation",
     "Fit": "fitting",
     "FitSetup": "formats.setup",
+    "check_tiles": "exclusions",
     "design_matrix": "design",
+    "exclusion_blocks": "exclusions",
     "fit": "fitting",
+    "merge_files": "merging",
+    "merge_models": "merging",
     "read_setup": "formats.setup",
     "read_xyzf": "formats.xyzf",
 }

@@ -3,6 +3,7 @@
 What they do is in other modules, imported when a command runs, because compiled code takes its time.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -242,3 +243,77 @@ def calc(
         said = model.evaluate(found.atoms, names=found.names)
     for line in [as_json(said)] if json else printed(said):
         typer.echo(line)
+
+
+@app.command()
+def merge(
+    tiles: Annotated[list[Path], typer.Argument(help="parameter files")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the merged parameter file")],
+    penalty_distance: Annotated[
+        float | None,
+        typer.Option(help="of the merged file, in Å beyond S_MINIM; as the files say if absent"),
+    ] = None,
+    penalty_scaling: Annotated[
+        float | None, typer.Option(help="the same in kcal/mol/Å³; both are given, or none")
+    ] = None,
+) -> None:
+    """Write one parameter file that evaluates to the sum of others, such as the tiles of a hierarchy."""
+    from ald_chimes_lsq.merging import merge_parts, shared_terms  # noqa: PLC0415
+    from ald_chimes_lsq.tile_parts import Part  # noqa: PLC0415
+
+    parts = [Part.read(tile) for tile in tiles]
+    resolved = [os.path.realpath(tile) for tile in tiles]
+    for tile, path in zip(tiles, resolved, strict=True):
+        if resolved.count(path) > 1:
+            raise InputError("this file is named twice", path=tile, cure="name it once")
+    if os.path.realpath(output) in resolved:
+        raise InputError(
+            "the merged file would replace one of its parts", path=output, cure="name another one"
+        )
+    merged = merge_parts(parts, _penalty(penalty_distance, penalty_scaling))
+    for names, owners in shared_terms(parts):
+        files = " and ".join(part.name for part in owners)
+        typer.echo(f"{' '.join(names)} is in {files}: the coefficients are added", err=True)
+    for number in merged.basis.excluded_pairs:
+        pair = merged.basis.pairs[number]
+        typer.echo(f"no file describes the pair {pair.first} {pair.second}", err=True)
+    with _writing(output):
+        # A name can hold anything, also the end of a line.
+        called = [str(t) if str(t).isprintable() else ascii(str(t)) for t in tiles]
+        merged.write(output, ["! Sum of parameter files:", *(f"!   {name}" for name in called)])
+
+
+def _penalty(distance: float | None, scaling: float | None) -> tuple[float, float] | None:
+    """The penalty that options ask for."""
+    from ald_chimes_lsq.formats.params_header import MAX_PENALTY_DISTANCE  # noqa: PLC0415
+
+    if distance is None and scaling is None:
+        return None
+    if distance is None or scaling is None:
+        raise InputError(
+            "only one of --penalty-distance and --penalty-scaling is given", cure="give both"
+        )
+    if not (0.0 <= distance <= MAX_PENALTY_DISTANCE and 0.0 <= scaling < float("inf")):
+        raise InputError(
+            f"--penalty-distance {distance:g} must be between 0 and {MAX_PENALTY_DISTANCE:g} Å, and "
+            f"--penalty-scaling {scaling:g} must not be negative",
+            cure="write for example 0.01 and 1e4",
+        )
+    return distance, scaling
+
+
+@app.command()
+def exclude(
+    setup: Annotated[Path, typer.Argument(help="control file, fm_setup.in")],
+    tiles: Annotated[list[Path], typer.Argument(help="frozen parameter files")],
+) -> None:
+    """Print the EXCLUDE and SPECIAL blocks with which a fit stands on frozen parameter files."""
+    from ald_chimes_lsq.exclusions import exclusion_blocks  # noqa: PLC0415
+    from ald_chimes_lsq.formats.setup import read_setup  # noqa: PLC0415
+
+    read = read_setup(setup)
+    text = exclusion_blocks(read, tiles)
+    with _writing(Path("standard output")):
+        typer.echo(text, nl=False)
+    if not read.hierarchical:
+        typer.echo(f"{setup}: write '# HIERARC #' and true for such a fit", err=True)

@@ -300,13 +300,20 @@ def split_blocks(frames: Sequence[FrameRows], size: int) -> tuple[tuple[FrameRow
 
 def predicted_labels(model: Model, frames: Sequence[Frame], run_jobs: RunJobs) -> list[Labels]:
     """What a ChIMES model says about frames, without penalty; evaluated in one job."""
-    lines = [json.dumps({"frame": frame_to_json(f)}) for f in frames]
-    [folder] = run_jobs([_predict_task(model.path, lines)])
+    [folder] = run_jobs([predict_task(model.path, frames)])
+    return read_predicted(folder)
+
+
+def read_predicted(folder: Path) -> list[Labels]:
+    """What a finished `predict_task` has left."""
     text = (folder / LABELS).read_text()
     return [labels_from_json(json.loads(line)) for line in text.splitlines()]
 
 
-def _predict_task(parameters: Path, lines: Sequence[str]) -> Task[Path]:
+def predict_task(parameters: Path, frames: Sequence[Frame]) -> Task[Path]:
+    """The evaluation of a parameter file for frames, without penalty, in one job; its result is a folder."""
+    lines = [json.dumps({"frame": frame_to_json(f)}) for f in frames]
+
     def prepare(workdir: Path, rung: int) -> JobSpec:
         del rung
         shutil.copyfile(parameters, workdir / PARAMETERS)

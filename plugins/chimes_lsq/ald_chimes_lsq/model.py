@@ -46,9 +46,14 @@ class ChimesModel:
         file = read_params(path)
         return cls(file.basis, file.coefficients, file.penalty_distance, file.penalty_scaling)
 
-    def write(self, path: Path | str) -> None:
-        """Write a parameter file; penalty lines only where the penalty is not the default."""
-        text = params_text(self.basis, self.coefficients)
+    def write(self, path: Path | str, comments: Sequence[str] = ()) -> None:
+        """Write a parameter file, which reads as the same model.
+
+        Args:
+            path: its name. Penalty lines are written only where the penalty is not the default.
+            comments: lines before the header, each with its `!`.
+        """
+        text = params_text(self.basis, self.coefficients, comments, exact=True)
         if (self.penalty_distance, self.penalty_scaling) != (PENALTY_DISTANCE, PENALTY_SCALING):
             text = with_penalty(text, self.penalty_distance, self.penalty_scaling, name=str(path))
         write_file(Path(path), text)

@@ -58,7 +58,7 @@ class DftbMD(MDEngine):
 
     name: ClassVar[str] = "dftb"
     cites: ClassVar[tuple[str, ...]] = CITES
-    reads: ClassVar[tuple[str, ...]] = ("chimes",)
+    reads: ClassVar[tuple[str, ...]] = ("chimes", "chimes-correction")
     inputs: Path | None = option(
         None,
         help="folder with dftb_in.hsd, or one for each temperature (6000.dftb_in.hsd), and Slater-Koster files; not "

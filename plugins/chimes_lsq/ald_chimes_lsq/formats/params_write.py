@@ -59,23 +59,31 @@ def map_text(basis: Basis) -> str:
     return "\n".join(blocks)
 
 
-def params_text(basis: Basis, coefficients: Coefficients, comments: Sequence[str] = ()) -> str:
+def params_text(
+    basis: Basis,
+    coefficients: Coefficients,
+    comments: Sequence[str] = (),
+    *,
+    exact: bool = False,
+) -> str:
     """Text of `params.txt`.
 
     Args:
         basis: the basis.
         coefficients: one value per term of the clusters as they are listed in the basis.
         comments: lines before the header, each with its `!`.
+        exact: write coefficients that need more than 14 digits in all their digits.
     """
+    number = _all_digits if exact else _digits
     lines = [*comments, *_preamble(basis)]
     lines.append(f"ATOM PAIR TRIPLETS: {len(basis.triplets)}")
     lines.append(f"ATOM PAIR QUADRUPLETS: {len(basis.quads)}")
     lines += ["", "PAIR CHEBYSHEV PARAMS ", ""]
     for i, pair in enumerate(basis.pairs):
         lines += [f"PAIRTYPE PARAMS: {i} {pair.first} {pair.second}", ""]
-        lines += [f"{n:3d} {value:21.13e}" for n, value in enumerate(coefficients.pairs[i])]
+        lines += [f"{n:3d} {number(value)}" for n, value in enumerate(coefficients.pairs[i])]
         if coefficients.charges is not None:
-            lines.append(f"q_{pair.first} x q_{pair.second} {coefficients.charges[i]:21.13e}")
+            lines.append(f"q_{pair.first} x q_{pair.second} {number(coefficients.charges[i])}")
         lines.append(" ")
     for body in _bodies():
         clusters = _clusters(basis, body)
@@ -83,12 +91,12 @@ def params_text(basis: Basis, coefficients: Coefficients, comments: Sequence[str
         if clusters:
             lines += [f"{_CLUSTER_WORDS[body][0]} CHEBYSHEV PARAMS ", ""]
         for cluster, own in zip(clusters, values, strict=True):
-            lines += _cluster_section(basis, cluster, own.tolist())
+            lines += _cluster_section(basis, cluster, [number(v) for v in own.tolist()])
     lines += ["", map_text(basis)]
     if coefficients.offsets is not None:
         lines.append(f"NO ENERGY OFFSETS:  {len(coefficients.offsets)}")
         offsets = enumerate(coefficients.offsets, start=1)
-        lines += [f"ENERGY OFFSET {i} {value:21.13e}" for i, value in offsets]
+        lines += [f"ENERGY OFFSET {i} {number(value)}" for i, value in offsets]
     return "\n".join([*lines, "ENDFILE", ""])
 
 
@@ -209,11 +217,12 @@ def _preamble(basis: Basis) -> list[str]:
     lines += ["", f"FCUT TYPE: {basis.cutoff.kind}{phi}"]
     for body in _bodies():
         for bound in ("S_MINIM", "S_MAXIM"):
-            lines += _special_block(basis, body, bound)
+            lines += special_block(basis, body, bound)
     return [*lines, ""]
 
 
-def _special_block(basis: Basis, body: Body, bound: str) -> list[str]:
+def special_block(basis: Basis, body: Body, bound: str) -> list[str]:
+    """Special cutoffs of the clusters that have them and are not excluded, after a blank line."""
     inner = bound == "S_MINIM"
     members = cluster_members(len(basis.types), body)
     rows = []
@@ -232,6 +241,15 @@ def _exact(value: float, spec: str = "g") -> str:
     """A number as the ChIMES programs write it, or in all its digits where they would write another number."""
     text = format(value, spec)
     return text if float(text) == value else repr(float(value))
+
+
+def _digits(value: float) -> str:
+    return f"{value:21.13e}"
+
+
+def _all_digits(value: float) -> str:
+    text = _digits(value)
+    return text if float(text) == value else f"{value:24.16e}"
 
 
 def _atoms_line(cluster: ClusterType) -> str:
@@ -263,7 +281,7 @@ def _listing(basis: Basis, cluster: ClusterType) -> list[str]:
     return [atoms, pairs + counts, _TERM_COLUMNS, rule, *_row_texts(cluster), ""]
 
 
-def _cluster_section(basis: Basis, cluster: ClusterType, values: list[float]) -> list[str]:
+def _cluster_section(basis: Basis, cluster: ClusterType, values: list[str]) -> list[str]:
     """A cluster with its coefficients in `params.txt`."""
     end = " " if len(cluster.elements) == 4 else ""
     lines = [_CLUSTER_WORDS[len(cluster.elements)][1], "  " + _atoms_line(cluster)]
@@ -274,5 +292,5 @@ def _cluster_section(basis: Basis, cluster: ClusterType, values: list[float]) ->
     lines.append(f"{pairs} UNIQUE: {unique} TOTAL: {len(cluster.powers)}")
     lines += [f"{_TERM_COLUMNS}|       parameter       ", "   " + "-" * 76]
     rows = _row_texts(cluster)
-    lines += [f"{row} {value:21.13e}" for row, value in zip(rows, values, strict=True)]
+    lines += [f"{row} {value}" for row, value in zip(rows, values, strict=True)]
     return [*lines, ""]
