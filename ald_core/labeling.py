@@ -6,7 +6,7 @@ order of the frame here. An output counts only if its atoms and cell are those t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from ald_core.errors import InputError
 from ald_core.types import Failure, FloatArray, Frame
 
 NEARBY = 2e-3
@@ -109,6 +110,44 @@ def missing_input(folder: Path, name: str, temperature: float | None) -> str:
     """A sentence about an input that is not there."""
     names = " or ".join(input_names(name, temperature))
     return f"{folder}: there is no {names}; add it, or correct the folder"
+
+
+def folder_problems(folder: Path, name: str, problems: Callable[[Path], list[str]]) -> list[str]:
+    """What is wrong with a folder that has an input for all temperatures, `pw.in`, or one for each, `6000.pw.in`.
+
+    `problems` says what is wrong with that for all.
+    """
+    if not folder.is_dir():
+        return [f"{folder}: it is no folder; give the folder with {name}"]
+    plain = folder / name
+    if plain.is_file():
+        return problems(plain)
+    found = any(folder.glob(f"*.{name}"))
+    return [] if found else [f"{folder}: there is no {name} or <T>.{name}; add it"]
+
+
+def temperature_problems(
+    folder: Path,
+    name: str,
+    temperature: float,
+    problems: Callable[[Path], list[str]],
+    disagreement: Callable[[Path, float], str],
+) -> list[str]:
+    """What is wrong with the input for a temperature (K), but for what `folder_problems` says already.
+
+    `disagreement` says whether an input asks for another temperature; it may raise InputError.
+    """
+    path = find_input(folder, name, temperature)
+    if path is None:
+        return [missing_input(folder, name, temperature)]
+    try:
+        other = disagreement(path, temperature)
+    except InputError as error:
+        other = str(error)
+    found = problems(path)
+    if path.name == name:  # the input for all temperatures
+        return [other] if other and other not in found else []
+    return list(dict.fromkeys([*found, other] if other else found))
 
 
 # ---------------------------------------------------------------- the same configuration

@@ -207,7 +207,7 @@ def _task(
 
 def _job(role: str, workdir: Path, request: Mapping[str, Any], outputs: tuple[str, ...]) -> JobSpec:
     (workdir / REQUEST).write_text(json.dumps(request) + "\n")
-    return JobSpec((sys.executable, "-m", "ald_core.reference_job", role), outputs)
+    return JobSpec((sys.executable, "-m", "ald_core.reference_job", role), outputs, serial=True)
 
 
 def _answer(workdir: Path) -> Any:

@@ -299,7 +299,7 @@ class JobSpec:
     """Files that exist after a success; they are made durable and their digests recorded."""
     environment: Mapping[str, str] = attrs.field(factory=dict)
     serial: bool = False
-    """A single process, which starts others by itself if it needs any: without the launcher of the step"""
+    """A single process, which uses threads, or starts others by itself: without the launcher of the step"""
 
 
 @attrs.frozen(eq=False)

@@ -10,11 +10,12 @@ import pytest
 from ase import Atoms
 
 from ald_core import steps
+from ald_core.crew import Crew
 from ald_core.errors import InputError
 from ald_core.jobs import JobRunner
 from ald_core.journal import Journal, read_journal
 from ald_core.local import LocalScheduler
-from ald_core.reference import ReferenceEngine, ReferenceLabeler
+from ald_core.reference import ReferenceEngine, ReferenceFitter, ReferenceLabeler
 from ald_core.registry import Registry
 from ald_core.sections import QualityOptions
 from ald_core.types import Case, Failure, Frame, JobSpec, Labels, Model, Origin, Task
@@ -147,8 +148,10 @@ def registry():
 
 def identities(registry, labeler, quality):
     frame = Frame(Atoms("Ar2", positions=[[0, 0, 0], [1, 1, 1]]), Origin(1, "a", 1))
-    runfile = attrs.make_class("R", ["quality", "label_resources"])(quality, {})
-    crew = attrs.make_class("C", ["labelers"])({"bulk": labeler})
+    runfile = SimpleNamespace(
+        quality=quality, label_resources={}, study=SimpleNamespace(elements=("Ar",))
+    )
+    crew = Crew(LocalScheduler(), ReferenceFitter(), (), None, None, {"bulk": labeler})
     study = attrs.make_class("S", ["crew", "registry", "runfile"])(crew, registry, runfile)
     return steps._label_tasks(study, [frame])[0]
 

@@ -98,7 +98,8 @@ class AseLabeler(Labeler):
             **_configuration(atoms),
         }
         (workdir / REQUEST).write_text(json.dumps(request, indent=1) + "\n")
-        return JobSpec((sys.executable, "-m", "ald_ase.single_point"), (ANSWER,))
+        command = (sys.executable, "-m", "ald_ase.single_point")
+        return JobSpec(command, (ANSWER,), serial=True)
 
     def collect(self, frame: Frame, workdir: Path) -> Labels | Failure:
         """Read the answer; anything but complete numbers in the right shape is a `Failure`."""

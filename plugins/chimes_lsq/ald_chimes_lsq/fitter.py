@@ -330,7 +330,8 @@ def _write_lines(lines: Iterable[str], workdir: Path) -> None:
 
 
 def _job(what: str, outputs: tuple[str, ...]) -> JobSpec:
-    return JobSpec((sys.executable, "-m", "ald_chimes_lsq.fit_job", what), outputs)
+    command = (sys.executable, "-m", "ald_chimes_lsq.fit_job", what)
+    return JobSpec(command, outputs, serial=True)
 
 
 def _collect(outputs: tuple[str, ...], workdir: Path) -> Path | Failure:

@@ -117,14 +117,15 @@ class ChimesMD(RunOptions):
         (workdir / PARAMETERS).write_text(text)
         shutil.copyfile(case.structure, workdir / STRUCTURE)
         command = (sys.executable, "-m", "ald_chimes_md.run", CONTROL)
-        outputs = (STATISTICS, *CONTACT_FILES, CONTACT_INDEX, RESULT)
+        outputs: tuple[str, ...] = (STATISTICS, *CONTACT_FILES, CONTACT_INDEX, RESULT)
         if self.bonds is None:
-            return JobSpec(command, outputs)
+            return JobSpec(command, outputs, serial=True)
         control = read_control(workdir / CONTROL)
         write_request(self.bonds, control.timestep * control.trajectory_interval, workdir)
         names = [word for name in self.species for word in ("--species", name)]
         files = [species_file(number) for number in range(len(self.species))]
-        return JobSpec((*command, "--bonds", BONDS, *names), (*outputs, SPECIATION, TABLE, *files))
+        outputs = (*outputs, SPECIATION, TABLE, *files)
+        return JobSpec((*command, "--bonds", BONDS, *names), outputs, serial=True)
 
     def collect(self, case: Case, cycle: int, workdir: Path) -> Trajectory | Failure:
         """The candidates, by step, and how the run went."""

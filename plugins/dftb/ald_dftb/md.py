@@ -8,7 +8,6 @@ nothing to do with the model.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,9 +31,6 @@ from ald_dftb.baseline import Baseline, NoForces, OverSocket, RunPerStep
 from ald_dftb.md_engine import read_start
 from ald_dftb.md_files import CALCULATION, PARAMETERS, REQUEST, START
 from ald_dftb.md_outputs import Outputs
-
-RANKS = ("SLURM_PROCID", "PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
-"""Tell a process that a launcher has started several of it, and which one it is"""
 
 
 class Corrected(Calculator):
@@ -173,9 +169,7 @@ def _unstable(atoms: Atoms, before: np.ndarray[Any, Any], first: float | None) -
 
 
 def main() -> int:
-    """Run in the current folder, in one process."""
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
-        return 0
+    """Run in the current folder."""
     result = run(Path())
     replace_file(Path(RESULT), (json.dumps(result, indent=1) + "\n").encode())
     return 0 if result["failure"] is None else 1

@@ -168,7 +168,7 @@ class DftbMD(MDEngine):
         }
         (workdir / REQUEST).write_text(json.dumps(request, indent=1) + "\n")
         outputs = (STATISTICS, TRAJECTORY, *CONTACT_FILES, CONTACT_INDEX, RESULT)
-        return JobSpec((sys.executable, "-m", "ald_dftb.md"), outputs)
+        return JobSpec((sys.executable, "-m", "ald_dftb.md"), outputs, serial=True)
 
     def collect(self, case: Case, cycle: int, workdir: Path) -> Trajectory | Failure:
         """The candidates, by step, and how the run went."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,9 +14,9 @@ from ald_core.errors import InputError
 from ald_core.labeling import (
     compare_geometry,
     electronic_temperature,
-    find_input,
+    folder_problems,
     in_a_box,
-    missing_input,
+    temperature_problems,
 )
 from ald_core.options import option
 from ald_core.roles import Labeler
@@ -60,33 +60,26 @@ class EspressoLabeler(Labeler):
 
     def check(self, elements: Sequence[str]) -> list[str]:
         """Whether there are inputs, and that of all temperatures has pseudopotentials of these elements."""
-        if not self.inputs.is_dir():
-            return [f"{self.inputs}: it is no folder; give the folder with {INPUT}"]
-        found = []
-        plain = self.inputs / INPUT
-        if not plain.is_file() and not any(self.inputs.glob(f"*.{INPUT}")):
-            found += [f"{self.inputs}: there is no {INPUT} or <T>.{INPUT}; add it"]
-        return found + (self._problems(plain, elements) if plain.is_file() else [])
+        return folder_problems(self.inputs, INPUT, self._problems(elements))
 
     def check_temperature(self, temperature: float, elements: Sequence[str]) -> list[str]:
         """Whether there is an input for it, which does not ask for another electronic temperature."""
-        kelvin = temperature if self.temperature is None else self.temperature
-        path = find_input(self.inputs, INPUT, kelvin)
-        if path is None:
-            return [missing_input(self.inputs, INPUT, kelvin)]
-        said = path.name == INPUT  # by `check`
-        found = [] if said else self._problems(path, elements)
-        try:
-            problem = inputs.disagreement(inputs.read_file(path), kelvin)
-        except InputError as error:
-            problem = "" if said and str(error) in self.check(elements) else str(error)
-        return list(dict.fromkeys([*found, problem] if problem else found))
 
-    def _problems(self, path: Path, elements: Sequence[str]) -> list[str]:
-        try:
-            return inputs.problems(inputs.read_file(path), elements)
-        except InputError as error:
-            return [str(error)]
+        def disagreement(path: Path, kelvin: float) -> str:
+            return inputs.disagreement(inputs.read_file(path), kelvin)
+
+        kelvin = temperature if self.temperature is None else self.temperature
+        problems = self._problems(elements)
+        return temperature_problems(self.inputs, INPUT, kelvin, problems, disagreement)
+
+    def _problems(self, elements: Sequence[str]) -> Callable[[Path], list[str]]:
+        def problems(path: Path) -> list[str]:
+            try:
+                return inputs.problems(inputs.read_file(path), elements)
+            except InputError as error:
+                return [str(error)]
+
+        return problems
 
     def programs(self) -> dict[str, str]:
         """pw.x."""

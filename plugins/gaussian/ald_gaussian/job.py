@@ -33,7 +33,6 @@ REQUEST = "job.json"
 ENDS = "ends.json"
 KEPT = "ald-gaussian-kept"
 NO_PROGRAM = 127
-RANKS = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 MISTAKES = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
 GRACE = 10.0
 """Seconds between a request to stop and the end"""
@@ -41,8 +40,6 @@ GRACE = 10.0
 
 def main() -> int:
     """Run in the current folder; the exit status."""
-    if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
-        return 0  # a launcher has started several of us, for a program that uses threads
     request = json.loads(Path(REQUEST).read_text())
     if request["calculations"] and shutil.which(request["program"]) is None:
         sys.stderr.write(f"there is no program {request['program']!r}\n")

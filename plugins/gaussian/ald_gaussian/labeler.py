@@ -156,7 +156,8 @@ class GaussianLabeler(Labeler):
         }
         (workdir / REQUEST).write_text(json.dumps(request, indent=1) + "\n")
         command = (sys.executable, "-m", "ald_gaussian.job")
-        return JobSpec(command, (*(f"{name}.log" for name in names), ENDS))
+        outputs = (*(f"{name}.log" for name in names), ENDS)
+        return JobSpec(command, outputs, serial=True)
 
     def _multiplicities(self, atoms: Atoms) -> tuple[int, ...]:
         return possible_multiplicities(atoms.numbers, self.charge, self.multiplicities)

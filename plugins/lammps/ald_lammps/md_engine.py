@@ -144,7 +144,7 @@ class LammpsMD(MDEngine):
         (workdir / REQUEST).write_text(json.dumps(request) + "\n")
         if self.program is None:
             command = (sys.executable, "-m", "ald_lammps.md_job")
-            return JobSpec(command, (STATISTICS, *FILES, INDEX, RESULT))
+            return JobSpec(command, (STATISTICS, *FILES, INDEX, RESULT), serial=True)
         return JobSpec((self.program, "-in", SCRIPT, "-log", LOG), (LOG, TRAJECTORY))
 
     def collect(self, case: Case, cycle: int, workdir: Path) -> Trajectory | Failure:

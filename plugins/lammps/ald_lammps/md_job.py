@@ -26,7 +26,7 @@ from ald_lammps.data_file import element_of
 from ald_lammps.forces import ChimesForces
 from ald_lammps.md_files import LOG, REQUEST, RESULT, SCRIPT, STATISTICS
 from ald_lammps.md_script import MdScript, read_md_script, without_pairs
-from ald_lammps.program import INSTALL, preload_mpi, rank
+from ald_lammps.program import INSTALL, preload_mpi
 from ald_lammps.units import UNITS, Units
 
 REST = "in.rest.lammps"
@@ -284,9 +284,7 @@ class _Conserved:
 
 
 def main() -> int:
-    """Run in the current folder, in the first of all processes that were started, and for itself."""
-    if rank(os.environ) > 0:
-        return 0
+    """Run in the current folder, whatever has started the shell that this comes from."""
     for name in [n for n in os.environ if n.startswith("PMI")]:
         del os.environ[name]
     try:

@@ -29,6 +29,7 @@ def frame_of(atoms: Atoms, temperature: float | None = None) -> Frame:
 def label(labeler: AseLabeler, frame: Frame, workdir, rung: int = 0) -> Labels | Failure:
     workdir.mkdir(exist_ok=True)
     spec = labeler.prepare(frame, workdir, rung)
+    assert spec.serial
     subprocess.run(spec.command, cwd=workdir, check=True, env=ONE_THREAD)
     return labeler.collect(frame, workdir)
 

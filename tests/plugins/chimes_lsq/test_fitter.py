@@ -75,6 +75,7 @@ class Jobs:
                 workdir = self.folder / f"{number:03d}" / "000-task"
                 workdir.mkdir(parents=True)
                 spec = task.prepare(workdir, 0)
+                assert spec.serial
                 self.ran.append(spec.command[-1])
                 with contextlib.chdir(workdir):
                     fit_job.main(spec.command[-1])

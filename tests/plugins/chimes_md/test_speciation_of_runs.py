@@ -36,6 +36,7 @@ def run(engine, workdir, case=CASE):
     """The engine's job, done; what it is to leave is there."""
     workdir.mkdir()
     spec = engine.prepare(MODEL, case, 7, workdir)
+    assert spec.serial
     subprocess.run(spec.command, cwd=workdir, env=ONE_THREAD, check=True)
     assert all((workdir / name).is_file() for name in spec.outputs)
     return workdir

@@ -55,7 +55,7 @@ def engine(shared_folder, program):
 def run(engine, case, workdir, seed=7):
     """What the job does, here."""
     workdir.mkdir()
-    engine.prepare(MODEL, case, seed, workdir)
+    assert engine.prepare(MODEL, case, seed, workdir).serial
     (workdir / "md.json").write_text(json.dumps(md.run(workdir)))
     return engine.collect(case, 3, workdir)
 
@@ -189,14 +189,6 @@ def test_a_program_that_is_not_there_is_told(engine, case, tmp_path):
 def test_a_run_that_was_cut_off_gives_nothing(engine, case, tmp_path):
     engine.prepare(MODEL, case, 1, tmp_path)
     assert isinstance(engine.collect(case, 1, tmp_path), Failure)
-
-
-def test_only_one_of_several_processes_works(tmp_path, monkeypatch):
-    """A launcher starts as many as it is asked for."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SLURM_PROCID", "1")
-    assert md.main() == 0
-    assert list(tmp_path.iterdir()) == []
 
 
 # ---------------------------------------------------------------- inputs

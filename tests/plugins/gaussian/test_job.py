@@ -91,6 +91,7 @@ def test_what_gaussian_is_given(gas, make, shell, tmp_path, monkeypatch):
     labeler = attrs.evolve(labeler, program=program)
     (tmp_path / "one").mkdir()
     spec = labeler.prepare(gas("H2O"), tmp_path / "one", 0)
+    assert spec.serial
     spec = attrs.evolve(spec, environment={"OMP_NUM_THREADS": "7"})
     assert run(spec, tmp_path / "one") == 0
     lines = (tmp_path / "one" / "R.1.log").read_text().split("\n")
@@ -124,17 +125,6 @@ def test_scratch_folders_that_cannot_be(make, gas, tmp_path, scratch, kind, word
     assert found.kind == kind
     assert words in found.reason
     assert "correct the option scratch" in found.reason
-
-
-def test_only_the_first_of_several_processes_works(make, gas, shell, tmp_path, monkeypatch):
-    """A launcher that is meant for MPI would start one per core."""
-    spec = make(multiplicities=(1,)).prepare(gas("H2O"), tmp_path, 0)
-    monkeypatch.setenv("SLURM_PROCID", "1")
-    assert run(spec, tmp_path) == 0
-    assert not (tmp_path / "R.1.log").exists()
-    monkeypatch.setenv("SLURM_PROCID", "0")
-    assert run(spec, tmp_path) == 0
-    assert isinstance(make(multiplicities=(1,)).collect(gas("H2O"), tmp_path), Labels)
 
 
 def test_a_request_to_stop_ends_gaussian_and_its_links(gas, make, shell, tmp_path):

@@ -70,6 +70,7 @@ def done(case, workdir, engine=ENGINE, model=MODEL, *, apart=False):
     assert engine.check(["C", "O"]) == []
     assert engine.check_case(case, ["C", "O"]) == []
     spec = engine.prepare(model, case, 7, workdir)
+    assert spec.serial == (engine.program is None)
     if apart:
         status = run(spec, workdir)
     else:
