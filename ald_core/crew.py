@@ -31,12 +31,7 @@ class Crew:
         named: dict[str, Capability | None] = {"scheduler": self.scheduler, **single}
         named |= {f"weighting[{i}]": w for i, w in enumerate(self.weightings)}
         named |= {f"labelers.{kind}": labeler for kind, labeler in self.labelers.items()}
-        return {
-            place: part
-            for where, member in named.items()
-            if member is not None
-            for place, part in _with_parts(where, member)
-        }
+        return with_parts({where: m for where, m in named.items() if m is not None})
 
     def labeler_of(self, kind: Kind) -> Labeler | None:
         """Who labels frames of a kind: its own labeler, else that of bulk frames if it can."""
@@ -44,11 +39,13 @@ class Crew:
         return self.labelers.get(kind) or (bulk if bulk and kind in bulk.kinds else None)
 
 
-def _with_parts(where: str, member: Capability) -> Iterator[tuple[str, Capability]]:
-    """A capability, and those among its options."""
-    yield where, member
-    for name, part in parts(member).items():
-        yield from _with_parts(f"{where}.{name}", part)
+def with_parts(members: Mapping[str, Capability]) -> dict[str, Capability]:
+    """Capabilities by their sections of the run file, each followed by those among its options."""
+    found: dict[str, Capability] = {}
+    for where, member in members.items():
+        found[where] = member
+        found |= with_parts({f"{where}.{name}": part for name, part in parts(member).items()})
+    return found
 
 
 def misfits(crew: Crew) -> Iterator[str]:
@@ -67,35 +64,46 @@ def misfits(crew: Crew) -> Iterator[str]:
 
 
 def obstacles(
-    crew: Crew,
+    members: Mapping[str, Capability],
     elements: Sequence[str],
     cases: Sequence[Case],
     resources: Mapping[Role, Resources],
     label_resources: Mapping[Kind, Resources],
 ) -> Iterator[str]:
-    """What would keep jobs from working: missing programs and inputs, elements that are unknown; one sentence each."""
-    for where, member in crew.members().items():
+    """What would keep jobs from working: missing programs and inputs, elements that are unknown; one sentence each.
+
+    `members` are capabilities by their sections of the run file, not necessarily all that a study needs.
+    """
+    every = with_parts(members)
+    for where, member in every.items():
         yield from (f"{where}: {problem}" for problem in member.check(elements))
-    if crew.md:
+    md = members.get("md")
+    if isinstance(md, MDEngine):
         for case in cases:
-            found = crew.md.check_case(case, elements)
+            found = md.check_case(case, elements)
             yield from (f"case[{case.index}]: {problem}" for problem in found)
-    labelers = {w: m for w, m in crew.members().items() if isinstance(m, Labeler)}
-    for where, labeler in labelers.items():
-        for temperature in dict.fromkeys(case.temperature for case in cases):
-            found = labeler.check_temperature(temperature, elements)
-            yield from (f"{where}: {problem}" for problem in found)
-    asked: dict[str, Resources] = {"fitter": resources["fit"], "md": resources["md"]}
-    asked |= dict.fromkeys(labelers, resources["label"])
-    for kind in crew.labelers:
-        asked[f"labelers.{kind}"] = label_resources.get(kind, resources["label"])
-    for where, member in crew.members().items():
-        of_steps = resources["fit"] if isinstance(member, Fitter) else Resources()
-        prepared = asked.get(where, of_steps)
+    for where, member in every.items():
+        if isinstance(member, Labeler):
+            for temperature in dict.fromkeys(case.temperature for case in cases):
+                found = member.check_temperature(temperature, elements)
+                yield from (f"{where}: {problem}" for problem in found)
+    own = {f"labelers.{kind}": of_kind for kind, of_kind in label_resources.items()}
+    for where, member in every.items():
+        prepared = own.get(where) or _resources_of(member, resources)
         for option, program in member.programs().items():
             problem = _program_problem(program, prepared)
             if problem:
                 yield f"{where}.{option}: {problem}"
+
+
+def _resources_of(member: Capability, resources: Mapping[Role, Resources]) -> Resources:
+    """What its jobs ask for, if it has any."""
+    roles: tuple[tuple[type[Capability], Role], ...] = (
+        (Fitter, "fit"),
+        (MDEngine, "md"),
+        (Labeler, "label"),
+    )
+    return next((resources[role] for of, role in roles if isinstance(member, of)), Resources())
 
 
 def label_obstacles(crew: Crew, frames: Iterable[Frame], elements: Sequence[str]) -> Iterator[str]:

@@ -194,6 +194,8 @@ class _Reader:
         self.base = base
         self.registry = registry
         self.problems: list[str] = []
+        self.members: dict[str, Capability] = {}
+        """Capabilities that could be made, by their sections"""
 
     def read(self, path: Path, cycles: int | None) -> RunFile | None:
         known = {
@@ -227,9 +229,9 @@ class _Reader:
         ]
         planned = study.cycles if study and cycles is None else cycles or 0
         self._check_crew(crew, bool(self.tables.get("case")), planned)
-        if crew and self.ready:
+        if self.ready:
             elements = study.elements if study else ()
-            self.problems += obstacles(crew, elements, cases, resources, label_resources)
+            self.problems += obstacles(self.members, elements, cases, resources, label_resources)
         if not (study and training and quality and crew):
             return None
         return RunFile(
@@ -344,6 +346,7 @@ class _Reader:
         weightings = [
             self._build(Weighting, f"weighting[{i}]", table) for i, table in enumerate(tables)
         ]
+        self.members |= {f"weighting[{i}]": w for i, w in enumerate(weightings) if w is not None}
         if len(self.problems) > before or scheduler is None or fitter is None:
             return None
         return Crew(
@@ -367,7 +370,10 @@ class _Reader:
         return tuple(notifier for notifier in made if notifier)
 
     def _member(self, role: type[R], where: str, default: dict[str, Any] | None = None) -> R | None:
-        return self._build(role, where, self._table(where) or default or {})
+        made = self._build(role, where, self._table(where) or default or {})
+        if made is not None:
+            self.members[where] = made
+        return made
 
     def _build(self, role: type[R], where: str, table: Mapping[str, Any]) -> R | None:
         made, problems = self._choose(role, table, where)

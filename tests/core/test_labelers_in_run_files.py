@@ -158,6 +158,15 @@ def test_a_program_that_is_not_there_is_named_with_its_line(problems, program, w
     ]
 
 
+def test_it_is_told_together_with_mistakes_elsewhere(problems):
+    """Whoever has corrected one is not told the next."""
+    said = problems(labelers__bulk='program = "/x/vasp"', fitter="no_such = 1")
+    assert any("fitter.no_such" in problem for problem in said)
+    assert any(
+        "labelers.bulk.program: there is no program '/x/vasp'" in problem for problem in said
+    )
+
+
 def test_a_file_that_cannot_be_executed_is_no_program(problems, tmp_path):
     (tmp_path / "vasp").write_text("#!/bin/sh\n")
     (said,) = problems(labelers__bulk=f'program = "{tmp_path}/vasp"')
