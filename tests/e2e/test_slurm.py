@@ -68,7 +68,7 @@ def test_the_bytes_are_those_of_the_local_scheduler(through_slurm, undisturbed):
     assert study.litter() == []
     (hot,) = [p for p in study.path.glob("ALC-1/jobs/*-md-*/*-warm") if p.is_dir()]
     script = (hot.parent / "job.sh").read_text()
-    assert "exec srun --nodes=1 --ntasks=1" in script
+    assert "exec srun" not in script  # a single process, whatever the launcher
 
 
 @pytest.mark.parametrize(

